@@ -1,0 +1,48 @@
+"""What a row is: every Delta table of the lake, its columns, types, units, keys and partitions."""
+
+from tier_tables.books import CHECK_RESULTS, LINEAGE, MODEL_REPLIES, TIER_LEDGER, VERDICTS
+from tier_tables.contract import ROLES, TIERS, Column, Table
+from tier_tables.documents import L0_RAW, L1_FILTERED, SOURCES
+from tier_tables.refinement import L3_REFINED, L4_EVIDENCE, L4_FACTS
+from tier_tables.selection import L2_ANNOTATIONS, L2_SCORES, L2_SELECTED, SCORERS, TIER_MOVES
+from tier_tables.training import INFLUENCE_MODELS, INFLUENCE_PROBES, INFLUENCE_SCORES, MIXTURES, TRAINING_TELEMETRY
+
+TABLES: tuple[Table, ...] = (
+    SOURCES,
+    L0_RAW,
+    L1_FILTERED,
+    L2_ANNOTATIONS,
+    SCORERS,
+    L2_SCORES,
+    L2_SELECTED,
+    TIER_MOVES,
+    L3_REFINED,
+    L4_FACTS,
+    L4_EVIDENCE,
+    VERDICTS,
+    LINEAGE,
+    TIER_LEDGER,
+    CHECK_RESULTS,
+    MODEL_REPLIES,
+    TRAINING_TELEMETRY,
+    INFLUENCE_PROBES,
+    INFLUENCE_MODELS,
+    INFLUENCE_SCORES,
+    MIXTURES,
+)
+MAIN_TABLES = {"l0": L0_RAW, "l1": L1_FILTERED, "l2": L2_SELECTED, "l3": L3_REFINED, "l4": L4_FACTS}
+
+
+def table(name: str) -> Table:
+    """The table called `name`.
+
+    Raises:
+        ValueError: no such table; the message lists the known ones.
+    """
+    for known in TABLES:
+        if known.name == name:
+            return known
+    raise ValueError(f"unknown table {name!r}; known: {sorted(t.name for t in TABLES)}")
+
+
+__all__ = ["MAIN_TABLES", "ROLES", "TABLES", "TIERS", "Column", "Table", "table"]
