@@ -1,0 +1,230 @@
+"""Delta tables, low level: stage Parquet files, then commit them as one atomic version.
+
+In go Polars frames or lazy frames, out come staged files (invisible until committed) and then a version. Memory is
+bounded by one file's rows: a lazy frame streams into files, small frames gather until a file is worth writing.
+A kill before the commit leaves readers on the old version; orphaned files go with `vacuum(full=True)`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+import pyarrow.fs
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction, RemoveAction
+
+from tier_tables import Table
+
+# A file holds at most this many rows, and is begun anew at about this size in memory.
+ROWS_PER_FILE = 500_000
+BYTES_PER_FILE = 128 << 20
+# Row groups are what a reader holds at once: small where a row can be a whole page of HTML.
+ROW_GROUP_ROWS = {"l0_raw": 512, "l1_filtered": 8_192, "l3_refined": 8_192}
+DEFAULT_ROW_GROUP_ROWS = 65_536
+MAX_COMMIT_RETRIES = 100
+
+
+class RacingWriterError(RuntimeError):
+    """Another writer committed the same slice between our reading and our commit; nothing of ours is visible."""
+
+
+def slice_name(table: Table, partition: Mapping[str, str]) -> str:
+    """`corpus=a/snapshot=b`: the folder of one slice of `table`, "" for an unpartitioned table.
+
+    Raises:
+        ValueError: `partition` does not name exactly the partition columns.
+    """
+    if set(partition) != set(table.partition_by):
+        raise ValueError(
+            f"{table.name!r} is partitioned by {list(table.partition_by)}, but the partition names {sorted(partition)}"
+        )
+    return "/".join(f"{column}={partition[column]}" for column in table.partition_by)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a commit made visible: enters the ledger's `output_versions`."""
+
+    table: str
+    slice: str
+    version: int
+    token: str
+    num_rows: int
+
+
+@dataclass
+class Stage:
+    """Files of one slice being written; small and picklable once `close()`d, so that ops can hand it on."""
+
+    root: str
+    table: Table
+    partition: dict[str, str]
+    storage_options: dict[str, str] | None = None
+    token: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    files: list[tuple[str, int, int]] = field(default_factory=list)  # (path below the table, rows, bytes)
+    _waiting: list[pl.DataFrame] = field(default_factory=list)
+    _waiting_bytes: int = 0
+
+    @property
+    def slice(self) -> str:
+        """Folder of the slice below the table."""
+        return slice_name(self.table, self.partition)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows staged so far."""
+        return sum(rows for _, rows, _ in self.files) + sum(f.height for f in self._waiting)
+
+    def write(self, rows: pl.DataFrame | pl.LazyFrame) -> None:
+        """Add rows. A lazy frame is streamed to files at once; frames gather until a file is worth writing."""
+        if isinstance(rows, pl.LazyFrame):
+            self.close()
+            self._sink(self.table.conform(rows))
+            return
+        self._waiting.append(self.table.conform(rows.lazy()).collect())
+        self._waiting_bytes += int(self._waiting[-1].estimated_size())
+        if self._waiting_bytes >= BYTES_PER_FILE:
+            self.close()
+
+    def close(self) -> Stage:
+        """Write out what is waiting."""
+        if self._waiting:
+            frames, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            self._sink(pl.concat(frames).lazy())
+        return self
+
+    def _sink(self, rows: pl.LazyFrame) -> None:
+        base = "/".join(p for p in (self.root, self.slice) if p)
+        offset = len(self.files)
+        sunk: list[tuple[str, int, int]] = []
+
+        def note(args: pl.io.partition.SinkedPathsCallbackArgs) -> None:
+            sunk.extend((str(p.path), p.num_rows, p.num_bytes) for p in args.paths)
+
+        rows.sink_parquet(
+            pl.PartitionBy(
+                base,
+                max_rows_per_file=ROWS_PER_FILE,
+                approximate_bytes_per_file=BYTES_PER_FILE,
+                file_path_provider=lambda args: f"{self.token}-{offset + args.index_in_partition:05d}.parquet",
+            ),
+            mkdir=True,
+            row_group_size=ROW_GROUP_ROWS.get(self.table.name, DEFAULT_ROW_GROUP_ROWS),
+            storage_options=self.storage_options,
+            sinked_paths_callback=note,
+        )
+        below = len(self.root) + 1
+        self.files.extend((path[below:], rows, size) for path, rows, size in sorted(sunk) if rows)
+
+    def add_actions(self) -> list[AddAction]:
+        """One action a file, with the row count and the numeric columns' statistics from its footer."""
+        self.close()
+        now = int(time.time() * 1000)
+        return [
+            AddAction(path, size, dict(self.partition), now, True, self._statistics(path, rows))
+            for path, rows, size in self.files
+        ]
+
+    def _statistics(self, path: str, rows: int) -> str:
+        filesystem, inner = pyarrow.fs.FileSystem.from_uri(f"{self.root}/{path}")
+        footer = pq.read_metadata(inner, filesystem=filesystem)
+        low: dict[str, float] = {}
+        high: dict[str, float] = {}
+        for group in range(footer.num_row_groups):
+            for index in range(footer.num_columns):
+                column = footer.row_group(group).column(index)
+                found, name = column.statistics, column.path_in_schema
+                if column.physical_type != "INT64" or found is None or not found.has_min_max or "." in name:
+                    continue
+                if isinstance(found.min, int):
+                    low[name] = min(low.get(name, found.min), found.min)
+                    high[name] = max(high.get(name, found.max), found.max)
+        return json.dumps({"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": {}})
+
+
+def delta_schema(table: Table) -> Schema:
+    """The table's Delta schema, partition columns included."""
+    return Schema.from_arrow(table.empty().to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
+
+
+def open_or_create(path: str, table: Table, storage_options: dict[str, str] | None) -> DeltaTable:
+    """The Delta table at `path`, created empty where there is none; racing creators all succeed."""
+    if not DeltaTable.is_deltatable(path, storage_options):
+        DeltaTable.create(
+            path,
+            delta_schema(table),
+            mode="ignore",
+            partition_by=list(table.partition_by),
+            storage_options=storage_options,
+            # Old versions and their log stay readable for this long: the reproducibility window.
+            configuration={
+                "delta.logRetentionDuration": "interval 90 days",
+                "delta.deletedFileRetentionDuration": "interval 90 days",
+            },
+        )
+    return DeltaTable(path, storage_options=storage_options)
+
+
+def commit(
+    stage: Stage,
+    mode: str,
+    metadata: Mapping[str, str],
+    seen: DeltaTable | None = None,
+    drop: frozenset[str] = frozenset(),
+) -> Written:
+    """Make the staged files visible in one version.
+
+    Args:
+        stage: the files and their slice.
+        mode: "replace" (the slice becomes exactly these files) or "extend" (added to the slice).
+        metadata: run id, code version: kept in the commit.
+        seen: the table as it was when the rows were computed; a commit to the slice since then makes this one fail.
+        drop: with "extend", paths of files in the slice that no step finished; they leave in the same commit.
+
+    Raises:
+        RacingWriterError: another writer committed the slice first.
+    """
+    delta = seen or open_or_create(stage.root, stage.table, stage.storage_options)
+    application = f"{stage.table.name}:{stage.slice}"
+    # Without an application transaction, racing first writes to one empty slice would all commit (delta-rs).
+    transaction = Transaction(application, (delta.transaction_version(application) or 0) + 1)
+    actions: list[AddAction | RemoveAction] = list(stage.add_actions())
+    if mode == "extend":
+        now = int(time.time() * 1000)
+        actions += [RemoveAction(path, True, now, partition_values=dict(stage.partition)) for path in sorted(drop)]
+    filters = [(column, "=", stage.partition[column]) for column in stage.table.partition_by]
+    try:
+        delta.create_write_transaction(
+            actions,
+            mode="overwrite" if mode == "replace" else "append",
+            schema=delta_schema(stage.table),
+            partition_by=list(stage.table.partition_by),
+            partition_filters=filters if mode == "replace" and filters else None,
+            commit_properties=CommitProperties(
+                custom_metadata={**metadata, "slice": stage.slice, "token": stage.token},
+                max_commit_retries=MAX_COMMIT_RETRIES,
+                app_transactions=[transaction],
+            ),
+        )
+    except CommitFailedError as error:
+        raise RacingWriterError(
+            f"another writer committed {application} first; nothing was changed by this one ({error})"
+        ) from error
+    version = _version_of(stage.root, stage.storage_options, stage.token, at_least=delta.version())
+    return Written(stage.table.name, stage.slice, version, stage.token, stage.num_rows)
+
+
+def _version_of(path: str, storage_options: dict[str, str] | None, token: str, at_least: int) -> int:
+    """The version that a commit became: it may have been rebased over other slices' commits."""
+    history = DeltaTable(path, storage_options=storage_options).history(MAX_COMMIT_RETRIES)
+    for entry in history:
+        if entry.get("token") == token:
+            return int(entry["version"])
+    raise RuntimeError(f"commit {token} not found in the history of {path} (from version {at_least})")
