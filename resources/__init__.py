@@ -1,0 +1,1 @@
+"""The outside world: the lake (Delta), the DuckDB catalog, language models, encoders, trainers."""
