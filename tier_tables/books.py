@@ -7,7 +7,7 @@ import polars as pl
 
 from tier_tables.contract import TIMESTAMP, Column, Table, doc_columns
 
-READ = pl.Struct({"table": pl.String, "version": pl.Int64})
+READ = pl.Struct({"table": pl.String, "version": pl.Int64, "state": pl.String})
 WRITTEN = pl.Struct({"table": pl.String, "slice": pl.String, "version": pl.Int64, "token": pl.String})
 
 VERDICTS = Table(
@@ -54,7 +54,7 @@ TIER_LEDGER = Table(
         Column("snapshot", pl.String, "partition; null for a step over all partitions", nullable=True),
         Column("round", pl.Int64, "selection round (l2)", nullable=True),
         Column("run_id", pl.String, "Dagster run"),
-        Column("input_versions", pl.List(READ), "tables read and their Delta versions"),
+        Column("input_versions", pl.List(READ), "tables read, their Delta versions, and fingerprints of the slices read"),
         Column("output_versions", pl.List(WRITTEN), "slices written and their Delta versions"),
         Column("rows_in", pl.Int64, "rows judged: kept + rejected"),
         Column("rows_kept", pl.Int64, "rows kept"),

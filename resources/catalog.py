@@ -1,0 +1,170 @@
+"""The catalog: `lake.duckdb` under the lake's root, one view a table over the files that readers may see.
+
+It opens anywhere, offline, at 1-2 ms a count, without Delta. It is rebuilt as a whole under a lock, in a file with a
+unique name that then takes the old one's place, so readers never block nor are blocked, and it never goes back:
+only an older one is replaced. It is checked when opened: stale, or the lake was moved (paths in it are absolute),
+means rebuilt.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from resources.lake import Lake
+from tier_tables import TABLES, Table
+
+# Views that show more, or other rows, than their own files: text is joined in where it is read.
+JOINED = {
+    "l2_selected": """
+        SELECT s.*, t.text, t.title, t.language, t.domain, t.num_tokens
+        FROM l2_selected_rows s LEFT JOIN l1_filtered t USING (corpus, snapshot, doc_id)""",
+}
+FUNNEL = """
+    CREATE VIEW funnel AS
+    SELECT tier, corpus, snapshot, rows_in, rows_kept, rows_rejected, tokens_in, tokens_kept, tokens_rejected,
+           cpu_s, prompt_tokens, output_tokens, finished_at
+    FROM tier_ledger
+    WHERE step IN ('l0_raw', 'l1_filtered', 'l2_selected', 'l3_refined', 'l4_facts')
+    QUALIFY row_number() OVER (PARTITION BY step, corpus, snapshot ORDER BY finished_at DESC) = 1"""
+
+
+def catalog_path(lake: Lake) -> Path:
+    """Where the catalog of a lake lies: under a local root; for a remote one under `LAKE_CATALOG` or here."""
+    if lake.is_local:
+        return Path(lake.root, "lake.duckdb")
+    return Path(os.environ.get("LAKE_CATALOG", "lake.duckdb")).absolute()
+
+
+def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to an up-to-date catalog."""
+    refresh(lake)
+    return duckdb.connect(str(catalog_path(lake)), read_only=True)
+
+
+def refresh(lake: Lake) -> Path:
+    """Rebuild the catalog if it is stale, of another place, or absent; returns its path."""
+    path = catalog_path(lake)
+    if _shown(path) == _wanted(lake):
+        return path
+    with _lock(path):
+        wanted = _wanted(lake)  # read under the lock: what is built is never older than what stands there
+        shown = _shown(path)
+        if shown == wanted or _is_newer(shown, wanted):
+            return path
+        waiting = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            _build(lake, waiting, wanted)
+            os.replace(waiting, path)
+        finally:
+            waiting.unlink(missing_ok=True)
+        _write_delta_scan(lake, path.with_name("lake_delta_scan.sql"))
+    return path
+
+
+def _wanted(lake: Lake) -> dict[str, object]:
+    """Root and Delta versions that a fresh catalog shows; stepped tables change with the ledger alone."""
+    return {"root": lake.root, "versions": {t.name: lake.version(t.name) for t in TABLES if not t.stepped}}
+
+
+def _is_newer(shown: dict | None, wanted: dict) -> bool:
+    if shown is None or shown["root"] != wanted["root"]:
+        return False
+    return any(shown["versions"].get(name, -1) > version for name, version in wanted["versions"].items())
+
+
+def _shown(path: Path) -> dict | None:
+    """What the catalog at `path` says it shows; None where there is none that can be read."""
+    if not path.exists():
+        return None
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            row = connection.execute("SELECT shown FROM catalog_info").fetchone()
+    except duckdb.Error:
+        return None  # torn by a full disk, or of another DuckDB: it is derived data, and rebuilt
+    return json.loads(row[0]) if row else None
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with open(path.with_name(".catalog.lock"), "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _build(lake: Lake, path: Path, shown: dict[str, object]) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE catalog_info AS SELECT ? AS shown", [json.dumps(shown)])
+        for table in TABLES:
+            files = [file for s in lake.slices(table.name) if s.num_rows for file in s.files]
+            name = f"{table.name}_rows" if table.name in JOINED else table.name
+            connection.execute(f"CREATE VIEW {name} AS {_view(table, files)}")
+            for column in table.columns:
+                connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column.name)} IS {_literal(column.meaning)}")
+            connection.execute(f"COMMENT ON VIEW {name} IS {_literal(table.meaning)}")
+        for name, query in JOINED.items():
+            connection.execute(f"CREATE VIEW {name} AS {query}")
+        connection.execute(FUNNEL)
+
+
+def _view(table: Table, files: list[str]) -> str:
+    columns = [(_quoted(name), _sql_type(dtype)) for name, dtype in table.schema.items()]
+    if not files:
+        return f"SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in columns)} WHERE false"
+    hive = ""
+    if table.partition_by:
+        types = ", ".join(f"{_literal(c)}: {_sql_type(table.schema[c])}" for c in table.partition_by)
+        hive = f", hive_partitioning=true, hive_types={{{types}}}"
+    selected = ", ".join(f"{name}::{kind} AS {name}" for name, kind in columns)
+    listed = ", ".join(_literal(f) for f in files)
+    return f"SELECT {selected} FROM read_parquet([{listed}], union_by_name=true{hive})"
+
+
+def _write_delta_scan(lake: Lake, path: Path) -> None:
+    """The same views by DuckDB's delta extension, as SQL: tables at their latest version, finished or not."""
+    lines = [
+        "-- Views over the Delta tables themselves (needs DuckDB's delta extension).",
+        "-- They show each table's latest version, unfinished steps included; lake.duckdb shows finished steps only.",
+        "LOAD delta;",
+    ]
+    for table in TABLES:
+        if lake.version(table.name) >= 0:
+            lines.append(f"CREATE OR REPLACE VIEW {table.name} AS SELECT * FROM delta_scan({_literal(lake.path(table.name))});")
+    waiting = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    waiting.write_text("\n".join(lines) + "\n")
+    os.replace(waiting, path)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _sql_type(dtype: pl.DataType | type[pl.DataType]) -> str:
+    """DuckDB's name of a Polars type of the contract.
+
+    Raises:
+        ValueError: a type that no table of the contract uses.
+    """
+    if isinstance(dtype, pl.List):
+        return f"{_sql_type(dtype.inner)}[]"
+    if isinstance(dtype, pl.Struct):
+        return f"STRUCT({', '.join(f'{_quoted(f.name)} {_sql_type(f.dtype)}' for f in dtype.fields)})"
+    if isinstance(dtype, pl.Datetime):
+        return "TIMESTAMPTZ"
+    plain = {pl.String: "VARCHAR", pl.Int64: "BIGINT", pl.Float64: "DOUBLE", pl.Boolean: "BOOLEAN", pl.Binary: "BLOB"}
+    for kind, name in plain.items():
+        if dtype == kind:
+            return name
+    raise ValueError(f"no SQL type for {dtype}; known: {[str(k) for k in plain]}")

@@ -1,0 +1,151 @@
+"""One step of a tier: reads slices, writes slices, and ends in one ledger row.
+
+    reads = reads_of(lake, {"l0_raw": partition})
+    with Step(lake, "l1", "l1_filtered", partition, run_id, version, reads) as step:
+        ...
+        step.commit(verdicts_stage)
+        step.commit(rows_stage)
+        step.counts(rows_in=10, rows_kept=9, rows_rejected=1)
+
+Leaving the block without an error writes the ledger row and refreshes the catalog; with an error nothing that was
+committed ever shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+
+from deltalake import DeltaTable
+
+from resources.catalog import refresh
+from resources.lake import Lake, Stage, Written
+
+COUNTS = (
+    "rows_in", "rows_kept", "rows_rejected", "tokens_in", "tokens_kept", "tokens_rejected",
+    "prompt_tokens", "cached_prompt_tokens", "output_tokens",
+)  # fmt: skip
+
+
+def code_version(*parts: object) -> str:
+    """Version of a step: a hash of what shapes its rows (its own version number, settings, prompts, model)."""
+    return hashlib.blake2b("|".join(repr(p) for p in parts).encode(), digest_size=6).hexdigest()
+
+
+def reads_of(lake: Lake, inputs: Mapping[str, Mapping[str, str]]) -> list[dict[str, object]]:
+    """What a step over these inputs would read now: table, version and state of its slices, in table order."""
+    found = []
+    for name, partition in sorted(inputs.items()):
+        slices = lake.slices(name, partition)
+        version = max((s.version for s in slices), default=-1)
+        found.append({"table": name, "version": version, "state": lake.state(name, partition)})
+    return found
+
+
+class Step:
+    """A step being run; see the module."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        tier: str,
+        step: str,
+        partition: Mapping[str, str] | None,
+        run_id: str,
+        code_version: str,
+        reads: Sequence[Mapping[str, object]],
+        round_: int | None = None,
+    ) -> None:
+        self.lake, self.tier, self.step, self.run_id = lake, tier, step, run_id
+        self.partition = dict(partition or {})
+        self.round = round_
+        self._code_version = code_version
+        self._reads = list(reads)
+        self._outputs: list[Written] = []
+        self._counts = dict.fromkeys(COUNTS, 0)
+        self._gpu_s = 0.0
+        self._seen: dict[str, DeltaTable] = {}
+
+    def __enter__(self) -> Step:
+        self._started_at, self._cpu = datetime.now(UTC), _cpu_seconds()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            return
+        self.lake.finish(
+            {
+                "tier": self.tier,
+                "step": self.step,
+                "corpus": self.partition.get("corpus"),
+                "snapshot": self.partition.get("snapshot"),
+                "round": self.round,
+                "run_id": self.run_id,
+                "input_versions": self._reads,
+                "output_versions": [
+                    {"table": w.table, "slice": w.slice, "version": w.version, "token": w.token} for w in self._outputs
+                ],
+                **self._counts,
+                "cpu_s": round(_cpu_seconds() - self._cpu, 3),
+                "gpu_s": round(self._gpu_s, 3),
+                "code_version": self._code_version,
+                "started_at": self._started_at,
+            }
+        )
+        if self.lake.is_local:
+            refresh(self.lake)
+
+    def stage(self, table: str, **extra: str) -> Stage:
+        """Begin writing this step's slice of `table`; `extra` names partition columns beyond corpus and snapshot."""
+        self._seen[table] = self.lake.snapshot(table)
+        return self.lake.stage(table, {**self.partition, **extra})
+
+    def commit(self, stage: Stage, mode: str = "replace") -> Written:
+        """Commit a staged slice; it shows when the step ends."""
+        seen = self._seen.get(stage.table.name)
+        written = self.lake.commit(stage, mode, self.run_id, seen)
+        self._outputs.append(written)
+        return written
+
+    def counts(self, **counts: int) -> None:
+        """Add to the step's counts; names as in the ledger.
+
+        Raises:
+            ValueError: an unknown count.
+        """
+        unknown = set(counts) - set(COUNTS)
+        if unknown:
+            raise ValueError(f"unknown counts {sorted(unknown)}; known: {list(COUNTS)}")
+        for name, value in counts.items():
+            self._counts[name] += int(value)
+
+    def count(self, name: str) -> int:
+        """A count as it stands."""
+        return self._counts[name]
+
+    def gpu_seconds(self, seconds: float) -> None:
+        """Add seconds for which an accelerator was held."""
+        self._gpu_s += seconds
+
+
+def is_current(
+    lake: Lake, step: str, partition: Mapping[str, str] | None, inputs: Mapping[str, Mapping[str, str]], version: str
+) -> bool:
+    """Whether the step's last ledger row came from these very inputs and this code: nothing to redo."""
+    last = lake.last_step(step, partition)
+    if last is None or last["code_version"] != version:
+        return False
+    seen = {read["table"]: read["state"] for read in last["input_versions"]}  # type: ignore[attr-defined]
+    return seen == {read["table"]: read["state"] for read in reads_of(lake, inputs)}
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process and its finished children."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
