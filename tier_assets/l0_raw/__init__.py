@@ -1,0 +1,1 @@
+"""L0: raw bytes, traceable. Readers, registration of files, demo corpora."""

@@ -1,0 +1,232 @@
+"""WARC, plain or with a gzip or Zstandard member a record: every response and resource record is a record.
+
+`raw` is the payload: the block without HTTP headers, chunked transfer and content encoding undone where they decode.
+`byte_offset` is of the record in the file as stored: where its compressed member starts. Records of other kinds
+(request, metadata, warcinfo, revisit, ...) are counted. After damage, reading goes on at the next member or record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import zstandard
+from fastwarc.stream_io import BrotliReader, ChunkedReader
+from fastwarc.warc import ArchiveIterator, HeaderMap, WarcRecord, WarcRecordType
+
+from tier_assets.l0_raw.readers.reader import Head, Reader
+from tier_assets.l0_raw.records import RECORD_LIMIT, BadRecord, Entry, Record, Skipped, too_large
+from tier_assets.l0_raw.streams import CHUNK_BYTES, COMPRESSIONS, compression_of
+
+MARK: Final = b"WARC/"
+DOCUMENTS: Final = WarcRecordType.response | WarcRecordType.resource
+# An HTTP header of more is a body that was mistaken for one.
+HEADER_LIMIT: Final = 64 * 1024
+END_OF_HEADER: Final = re.compile(rb"\r?\n\r?\n")
+
+
+def matches(head: Head) -> bool:
+    """WARC's version line at the start of the (decompressed) file."""
+    return head.data.startswith(MARK)
+
+
+def read(path: Path, uri: str) -> Iterator[Entry]:
+    """The response and resource records, named by their target URI, in the order of the file."""
+    with path.open("rb") as file:
+        compression = compression_of(file.read(8))
+        magic = compression.magic if compression else MARK
+        start: int | None = 0
+        unread: tuple[int, str] | None = None  # bytes after a good record that begin no record
+        entry: Entry | None = None
+        while start is not None:
+            walk = _Walk(file, start, magic, uri)
+            first = True
+            for entry in walk:
+                if first and unread is not None:
+                    yield _lost(uri, unread[0], "damaged", f"the bytes after this record are no record: {unread[1]}")
+                unread, first = None, False
+                yield entry
+            if walk.error is None:
+                break
+            following = _next_start(file, walk.position + 1, magic)
+            if first or following is None:
+                yield _lost(uri, walk.position, "damaged", walk.error)
+                unread = None
+            else:
+                unread = (walk.position, walk.error)
+            start = following
+        if walk.error is None and not isinstance(entry, BadRecord) and not _member_ends(file, walk.position):
+            yield _lost(uri, walk.position, "truncated", "the compressed file ends early, after or in this record")
+
+
+def _lost(uri: str, position: int, reason: str, detail: str) -> BadRecord:
+    return BadRecord(f"{uri}#{position}", position, reason, detail)
+
+
+class _Walk:
+    """The entries of a WARC from `start` on until its end or its first damage, which `error` then names.
+
+    `position` is where the last record met begins.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, magic: bytes, uri: str) -> None:
+        self.file = file
+        self.position = start
+        self.magic = magic
+        self.uri = uri
+        self.error: str | None = None
+
+    def __iter__(self) -> Iterator[Entry]:
+        self.file.seek(self.position)
+        # HTTP is parsed below: fastwarc's own decoding runs into the next record where a body lies about its coding.
+        records = ArchiveIterator(self.file, parse_http=False)
+        try:
+            for record in records:
+                self.position = self._member_start(record.stream_pos)
+                yield _entry(record, self.position, self.uri)
+        except OSError as error:
+            self.error = str(error)
+
+    def _member_start(self, position: int) -> int:
+        """`position`, or where several records share a member, the member's start."""
+        mark = os.pread(self.file.fileno(), len(self.magic), position)
+        return position if mark == self.magic else self.position
+
+
+def _entry(record: WarcRecord, position: int, file_uri: str) -> Entry:
+    """One WARC record as an entry; its body is read here, while the stream stands at it."""
+    if "Content-Length" not in record.headers:
+        return _lost(file_uri, position, "truncated", "ends within the record's header")
+    if not record.record_type & DOCUMENTS:
+        return _skipped(record, position, file_uri)
+    uri = _target(record) or f"{file_uri}#{position}"
+    if record.content_length > RECORD_LIMIT:
+        return too_large(uri, position, record.content_length)
+    block = record.reader.read(record.content_length)
+    if len(block) < record.content_length:
+        detail = f"{len(block):,} of {record.content_length:,} bytes"
+        return BadRecord(uri, position, "truncated", detail, hashlib.sha256(block).hexdigest())
+    content_type, raw = record.headers.get("Content-Type"), block
+    if (content_type or "").startswith("application/http") or block.startswith(b"HTTP/"):
+        content_type, raw = payload(block)
+    if len(raw) > RECORD_LIMIT:
+        return too_large(uri, position, len(raw))
+    return Record(uri, content_type, raw, position, record.record_date)
+
+
+def _skipped(record: WarcRecord, position: int, file_uri: str) -> Skipped | BadRecord:
+    """A record that is no document: counted if it is whole, since a cut one says that records after it are lost."""
+    found = record.reader.consume()
+    if found < record.content_length:
+        return _lost(file_uri, position, "truncated", f"{found:,} of {record.content_length:,} bytes")
+    return Skipped(str(record.record_type))
+
+
+def _target(record: WarcRecord) -> str | None:
+    """The target URI; WARC 1.0 wrote it in angle brackets."""
+    target = record.headers.get("WARC-Target-URI")
+    return target.strip().removeprefix("<").removesuffix(">") if target else None
+
+
+def payload(block: bytes) -> tuple[str | None, bytes]:
+    """Media type and body of an HTTP response; a block that is no HTTP is its own body.
+
+    Transfer and content encoding are undone, up to one byte more than `RECORD_LIMIT`; a body that does not decode
+    stays as it is.
+    """
+    end = END_OF_HEADER.search(block, 0, HEADER_LIMIT)
+    if not block.startswith(b"HTTP/") or end is None:
+        return None, block
+    headers = HeaderMap()
+    headers.parse(io.BytesIO(block[: end.end()]), has_status_line=True)
+    body = block[end.end() :]
+    for name in ("Transfer-Encoding", "Content-Encoding"):
+        for coding in reversed((headers.get(name) or "").lower().split(",")):
+            body = _decoded(body, coding.strip())
+    return _media_type(headers.get("Content-Type")), body
+
+
+def _media_type(declared: str | None) -> str | None:
+    """A media type in lower case with its charset, which L1 needs, and no other parameter."""
+    kind, *parameters = [part.strip().lower() for part in (declared or "").split(";")]
+    charset = [p for p in parameters if p.startswith("charset=") and len(p) < 40]
+    return "; ".join([kind, *charset[:1]]) if kind else None
+
+
+def _decoded(body: bytes, coding: str) -> bytes:
+    limit = RECORD_LIMIT + 1
+    try:
+        match coding:
+            case "chunked":
+                return ChunkedReader(io.BytesIO(body)).read(limit)
+            case "gzip" | "x-gzip":
+                return zlib.decompressobj(31).decompress(body, limit)
+            case "deflate":  # by the standard zlib's; some servers send it bare
+                return zlib.decompressobj(15 if body[:1] == b"\x78" else -15).decompress(body, limit)
+            case "br":
+                return BrotliReader(io.BytesIO(body)).read(limit)
+            case "zstd":
+                return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read(limit)
+            case _:
+                return body
+    except (OSError, zlib.error, zstandard.ZstdError):
+        return body
+
+
+def _next_start(file: BinaryIO, position: int, magic: bytes) -> int | None:
+    """The next offset from `position` on where a record starts: a compressed member, or `WARC/` on a new line."""
+    file.seek(position)
+    overlap = b""
+    while data := file.read(CHUNK_BYTES):
+        window = overlap + data
+        base = position - len(overlap)
+        found = window.find(magic)
+        while found >= 0:
+            if _begins_record(file, base + found, magic):
+                return base + found
+            found = window.find(magic, found + 1)
+        position += len(data)
+        overlap = window[-len(magic) + 1 :]
+        file.seek(position)
+    return None
+
+
+def _begins_record(file: BinaryIO, position: int, magic: bytes) -> bool:
+    before = os.pread(file.fileno(), 1, position - 1) if position else b"\n"
+    if magic == MARK:
+        return before == b"\n"
+    compression = next(c for c in COMPRESSIONS if c.magic == magic)
+    try:
+        return compression.decoder().decompress(os.pread(file.fileno(), 2048, position)).startswith(MARK)
+    except (OSError, zlib.error, zstandard.ZstdError):
+        return False
+
+
+def _member_ends(file: BinaryIO, position: int) -> bool:
+    """Whether the compressed members from `position` on all end before the file does."""
+    file.seek(position)
+    compression = compression_of(os.pread(file.fileno(), 8, position))
+    if compression is None:
+        return True
+    decoder = compression.decoder()
+    while data := file.read(2048):
+        while data:
+            if decoder.eof:
+                if not data.strip(b"\0"):
+                    return True
+                decoder = compression.decoder()
+            try:
+                decoder.decompress(data)
+            except (OSError, zlib.error, zstandard.ZstdError):
+                return False
+            data = decoder.unused_data if decoder.eof else b""
+    return decoder.eof
+
+
+READER = Reader("warc", matches, read)
