@@ -28,6 +28,8 @@ MARK: Final = b"WARC/"
 DOCUMENTS: Final = WarcRecordType.response | WarcRecordType.resource
 # An HTTP header of more is a body that was mistaken for one.
 HEADER_LIMIT: Final = 64 * 1024
+# A file with more is hostile or lost; each resumption reads on from a new place, so their number bounds the time.
+DAMAGE_LIMIT: Final = 1000
 END_OF_HEADER: Final = re.compile(rb"\r?\n\r?\n")
 
 
@@ -40,28 +42,17 @@ def read(path: Path, uri: str) -> Iterator[Entry]:
     """The response and resource records, named by their target URI, in the order of the file."""
     with path.open("rb") as file:
         compression = compression_of(file.read(8))
-        magic = compression.magic if compression else MARK
-        start: int | None = 0
-        unread: tuple[int, str] | None = None  # bytes after a good record that begin no record
-        entry: Entry | None = None
-        while start is not None:
-            walk = _Walk(file, start, magic, uri)
-            first = True
-            for entry in walk:
-                if first and unread is not None:
-                    yield _lost(uri, unread[0], "damaged", f"the bytes after this record are no record: {unread[1]}")
-                unread, first = None, False
-                yield entry
+        walk = _Walk(file, compression.magic if compression else MARK, uri)
+        for _ in range(DAMAGE_LIMIT):
+            yield from walk.entries()
             if walk.error is None:
                 break
-            following = _next_start(file, walk.position + 1, magic)
-            if first or following is None:
-                yield _lost(uri, walk.position, "damaged", walk.error)
-                unread = None
-            else:
-                unread = (walk.position, walk.error)
-            start = following
-        if walk.error is None and not isinstance(entry, BadRecord) and not _member_ends(file, walk.position):
+            walk.resume()
+        else:
+            rest = f"more than {DAMAGE_LIMIT:,} damaged places; the rest of the file is not read"
+            yield _lost(uri, walk.position, "damaged", rest)
+            return
+        if not walk.last_is_bad and not _member_ends(file, walk.position):
             yield _lost(uri, walk.position, "truncated", "the compressed file ends early, after or in this record")
 
 
@@ -70,28 +61,57 @@ def _lost(uri: str, position: int, reason: str, detail: str) -> BadRecord:
 
 
 class _Walk:
-    """The entries of a WARC from `start` on until its end or its first damage, which `error` then names.
+    """A way through a WARC that goes on after damage.
 
-    `position` is where the last record met begins.
+    `position` is where the last record met begins, `error` what broke the last stretch, None at the file's end.
     """
 
-    def __init__(self, file: BinaryIO, start: int, magic: bytes, uri: str) -> None:
+    def __init__(self, file: BinaryIO, magic: bytes, uri: str) -> None:
         self.file = file
-        self.position = start
         self.magic = magic
         self.uri = uri
+        self.position = 0
+        self.start: int | None = 0
         self.error: str | None = None
+        self.last_is_bad = False
+        self.unread: BadRecord | None = None  # what follows a good record and may be no record
 
-    def __iter__(self) -> Iterator[Entry]:
-        self.file.seek(self.position)
-        # HTTP is parsed below: fastwarc's own decoding runs into the next record where a body lies about its coding.
-        records = ArchiveIterator(self.file, parse_http=False)
-        try:
-            for record in records:
-                self.position = self._member_start(record.stream_pos)
-                yield _entry(record, self.position, self.uri)
-        except OSError as error:
-            self.error = str(error)
+    def entries(self) -> Iterator[Entry]:
+        """The entries from `start` on until the file's end or the next damage; the verdict on what lies before."""
+        self.error, met = None, 0
+        if self.start is not None:
+            self.file.seek(self.start)
+            try:
+                # HTTP is parsed later: where a body lies about its coding, fastwarc's decoding runs into the next record.
+                for record in ArchiveIterator(self.file, parse_http=False):
+                    self.position = self._member_start(record.stream_pos)
+                    entry = _entry(record, self.position, self.uri)
+                    yield from self._settle()
+                    met += 1
+                    self.last_is_bad = isinstance(entry, BadRecord)
+                    yield entry
+            except OSError as error:
+                self.error = str(error)
+        if self.error is None:
+            yield from self._settle()
+        elif met:
+            detail = f"the bytes after this record are no record: {self.error}"
+            self.unread = _lost(self.uri, self.position, "damaged", detail)
+        else:
+            # The stretch began at a record's mark and gave nothing: that record is the damage, not bytes before it.
+            self.unread, self.last_is_bad = None, True
+            yield _lost(self.uri, self.position, "damaged", self.error)
+
+    def resume(self) -> None:
+        """Sets `start` to the next place after the damage where a record begins."""
+        self.start = _next_start(self.file, self.position + 1, self.magic)
+        if self.start is not None:
+            self.position = self.start
+
+    def _settle(self) -> Iterator[BadRecord]:
+        if self.unread is not None:
+            yield self.unread
+            self.unread, self.last_is_bad = None, True
 
     def _member_start(self, position: int) -> int:
         """`position`, or where several records share a member, the member's start."""
