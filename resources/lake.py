@@ -26,6 +26,7 @@ from resources.delta import RacingWriterError, Stage, Written, commit, open_or_c
 from tier_tables import TABLES, TIER_LEDGER, Table, table
 
 FORMAT_VERSION = 1
+SETTINGS = ("smoke", "default")  # how much a run spends: `make demo` makes a lake with smoke settings
 COMPACT_LEDGER_AT = 64  # files: each finished step adds one
 
 
@@ -60,28 +61,43 @@ class Lake:
         self.root = str(Path(root).absolute()) if self.is_local else root.rstrip("/")
         self.storage_options = dict(storage_options) if storage_options else None
         self._ledger: tuple[int, pl.DataFrame] | None = None
-        if self.is_local:
-            self._mark()
+        self.settings = self._about().get("settings", "default")
 
     def __repr__(self) -> str:
         return f"Lake({self.root!r})"
 
-    def _mark(self) -> None:
-        marker = Path(self.root, "lake.json")
-        if marker.exists():
-            found = json.loads(marker.read_text()).get("format_version")
-            if found != FORMAT_VERSION:
-                raise LakeFormatError(
-                    f"{self.root} was written by lake format {found!r}; this version reads format {FORMAT_VERSION}"
-                )
-            return
-        root = Path(self.root)
-        if root.exists() and not root.is_dir():
+    def _about(self) -> dict[str, str]:
+        """What `lake.json` says; empty where there is no lake yet."""
+        if not self.is_local:
+            return {}
+        if Path(self.root).exists() and not Path(self.root).is_dir():
             raise LakeFormatError(f"{self.root} is a file; a lake's root is a folder")
-        root.mkdir(parents=True, exist_ok=True)
-        waiting = marker.with_name(f"lake.json.{os.getpid()}")
-        waiting.write_text(json.dumps({"format_version": FORMAT_VERSION}) + "\n")
-        os.replace(waiting, marker)
+        marker = Path(self.root, "lake.json")
+        if not marker.exists():
+            return {}
+        about = json.loads(marker.read_text())
+        if about.get("format_version") != FORMAT_VERSION:
+            raise LakeFormatError(
+                f"{self.root} was written by lake format {about.get('format_version')!r}; "
+                f"this version reads format {FORMAT_VERSION}"
+            )
+        return about
+
+    def create(self, settings: str = "default") -> None:
+        """Make the root and its `lake.json`, where there is none: format version and the settings of its runs.
+
+        Raises:
+            ValueError: unknown settings.
+        """
+        if settings not in SETTINGS:
+            raise ValueError(f"unknown settings {settings!r}; known: {list(SETTINGS)}")
+        if not self.is_local or Path(self.root, "lake.json").exists():
+            return
+        Path(self.root).mkdir(parents=True, exist_ok=True)
+        waiting = Path(self.root, f".lake.json.{os.getpid()}")
+        waiting.write_text(json.dumps({"format_version": FORMAT_VERSION, "settings": settings}) + "\n")
+        os.replace(waiting, Path(self.root, "lake.json"))
+        self.settings = settings
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -106,7 +122,8 @@ class Lake:
         if delta is None:
             return TIER_LEDGER.empty()
         if self._ledger is None or self._ledger[0] != delta.version():
-            rows = self._read(TIER_LEDGER, delta.file_uris()).sort("finished_at", "step", "corpus").collect()
+            files = [path for path, _ in _active_files(delta, self.path("tier_ledger")).get("", [])]
+            rows = self._read(TIER_LEDGER, files).sort("finished_at", "step", "corpus").collect()
             self._ledger = (delta.version(), rows)
         return self._ledger[1]
 
@@ -229,10 +246,12 @@ class Lake:
 
     def stage(self, name: str, partition: Mapping[str, str]) -> Stage:
         """Begin writing one slice; nothing is visible before `commit` and `finish`."""
+        self.create()
         return Stage(self.path(name), table(name), dict(partition), self.storage_options)
 
     def snapshot(self, name: str) -> DeltaTable:
         """The table as it is now; handed to `commit`, it refuses if the slice changes meanwhile."""
+        self.create()
         return open_or_create(self.path(name), table(name), self.storage_options)
 
     def commit(
@@ -265,6 +284,7 @@ class Lake:
         described = table(name)
         if described.stepped:
             raise ValueError(f"{name!r} is written by steps: use replace() and finish()")
+        self.create()
         # Existing first: the schema and its partitions are the contract's, not those of the first rows.
         delta = open_or_create(self.path(name), described, self.storage_options)
         conformed = rows.select(pl.col(c).cast(t) for c, t in described.schema.items())

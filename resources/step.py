@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import resource
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -45,6 +46,18 @@ def reads_of(lake: Lake, inputs: Mapping[str, Mapping[str, str]]) -> list[dict[s
     return found
 
 
+@dataclass
+class Staged:
+    """The handle that one op of a step gives to the next: staged files (verdicts first) and costs, never a frame."""
+
+    partition: dict[str, str]
+    reads: list[dict[str, object]]
+    stages: list[Stage] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
+
+
 class Step:
     """A step being run; see the module."""
 
@@ -66,11 +79,11 @@ class Step:
         self._reads = list(reads)
         self._outputs: list[Written] = []
         self._counts = dict.fromkeys(COUNTS, 0)
-        self._gpu_s = 0.0
+        self._gpu_s = self._extra_cpu_s = 0.0
         self._seen: dict[str, DeltaTable] = {}
 
     def __enter__(self) -> Step:
-        self._started_at, self._cpu = datetime.now(UTC), _cpu_seconds()
+        self._started_at, self._cpu = datetime.now(UTC), cpu_seconds()
         return self
 
     def __exit__(
@@ -91,7 +104,7 @@ class Step:
                     {"table": w.table, "slice": w.slice, "version": w.version, "token": w.token} for w in self._outputs
                 ],
                 **self._counts,
-                "cpu_s": round(_cpu_seconds() - self._cpu, 3),
+                "cpu_s": round(cpu_seconds() - self._cpu + self._extra_cpu_s, 3),
                 "gpu_s": round(self._gpu_s, 3),
                 "code_version": self._code_version,
                 "started_at": self._started_at,
@@ -124,13 +137,17 @@ class Step:
         for name, value in counts.items():
             self._counts[name] += int(value)
 
-    def count(self, name: str) -> int:
-        """A count as it stands."""
-        return self._counts[name]
+    def all_counts(self) -> dict[str, int]:
+        """The counts as they stand."""
+        return dict(self._counts)
 
-    def gpu_seconds(self, seconds: float) -> None:
-        """Add seconds for which an accelerator was held."""
-        self._gpu_s += seconds
+    def take(self, staged: Staged) -> None:
+        """Commit what an earlier op staged, in its order, and take over its counts and costs."""
+        for stage in staged.stages:
+            self.commit(stage)
+        self.counts(**staged.counts)
+        self._extra_cpu_s += staged.cpu_s
+        self._gpu_s += staged.gpu_s
 
 
 def is_current(
@@ -144,7 +161,7 @@ def is_current(
     return seen == {read["table"]: read["state"] for read in reads_of(lake, inputs)}
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
     """CPU seconds of this process and its finished children."""
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
