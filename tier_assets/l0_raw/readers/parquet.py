@@ -20,7 +20,7 @@ from tier_assets.l0_raw.readers.reader import Head, Reader
 from tier_assets.l0_raw.records import RECORD_LIMIT, WHOLE_FILE, BadRecord, Entry, Record, too_large
 
 MARK: Final = b"PAR1"
-TEXT_COLUMNS: Final = ("text", "content", "raw_content", "html", "body", "document")
+TEXT_COLUMNS: Final = ("text", "content", "raw_content", "body", "document", "article", "abstract", "markdown", "html")
 BATCH_ROWS: Final = 256
 
 

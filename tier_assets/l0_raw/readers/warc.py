@@ -82,7 +82,7 @@ class _Walk:
         if self.start is not None:
             self.file.seek(self.start)
             try:
-                # HTTP is parsed later: where a body lies about its coding, fastwarc's decoding runs into the next record.
+                # HTTP is parsed later: fastwarc's decoding reads into the next record where a body lies about itself.
                 for record in ArchiveIterator(self.file, parse_http=False):
                     self.position = self._member_start(record.stream_pos)
                     entry = _entry(record, self.position, self.uri)
