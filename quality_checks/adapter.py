@@ -1,6 +1,6 @@
 """Runs an expectation suite with great-expectations on Polars rows.
 
-In go a lazy frame of light columns and a tuple of expectations, out come check results. great-expectations has no
+In go a lazy frame of light columns and a tuple of expectations, out come findings. great-expectations has no
 Polars engine, so rows go to pandas a batch at a time: about 1.4 s for 15 expectations on a million rows, plus 2-4 s
 to import it once. Keys are looked up only for what failed. It stays off the network and prints nothing.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from quality_checks.check_result import MAX_FAILING_KEYS, CheckResult
+from quality_checks.check_result import MAX_FAILING_KEYS, Finding
 from quality_checks.suites import Expectation
 
 if TYPE_CHECKING:
@@ -49,13 +49,12 @@ def open_context() -> AbstractDataContext:
     return context
 
 
-def run_expectations(rows: pl.LazyFrame, expectations: Sequence[Expectation], tier: str, key: str) -> list[CheckResult]:
-    """Judge `rows` by `expectations`; one result each, in their order.
+def run_expectations(rows: pl.LazyFrame, expectations: Sequence[Expectation], key: str) -> list[Finding]:
+    """Judge `rows` by `expectations`; one finding each, in their order.
 
     Args:
         rows: the columns that the expectations name and the column `key`.
         expectations: row-by-row expectations (`ROW_BY_ROW`).
-        tier: enters the results.
         key: column whose values name the failing rows.
 
     Raises:
@@ -78,7 +77,7 @@ def run_expectations(rows: pl.LazyFrame, expectations: Sequence[Expectation], ti
         for place, count, found in _failures(batch, expectations, key):
             num_failed[place] += count
             failing[place] = sorted(failing[place] + found)[:MAX_FAILING_KEYS]
-    return [_as_result(e, tier, n, f) for e, n, f in zip(expectations, num_failed, failing)]
+    return [_as_finding(e, n, f) for e, n, f in zip(expectations, num_failed, failing)]
 
 
 def _failures(
@@ -134,12 +133,10 @@ def _shown(value: object) -> str:
     return "null" if item is None or item != item else str(item)[:80]
 
 
-def _as_result(expectation: Expectation, tier: str, num_failed: int, failing: list[tuple[str, str]]) -> CheckResult:
-    detail = describe(expectation)
-    if failing and failing[0][1]:
-        detail += f"; found {failing[0][1]}"
+def _as_finding(expectation: Expectation, num_failed: int, failing: list[tuple[str, str]]) -> Finding:
+    found = f"; found {failing[0][1]}" if failing and failing[0][1] else ""
     keys = tuple(key for key, _ in failing)
-    return CheckResult(expectation.name, tier, expectation.severity, num_failed == 0, num_failed, keys, detail)
+    return Finding(expectation.name, expectation.severity, num_failed, keys, describe(expectation) + found)
 
 
 def describe(expectation: Expectation) -> str:

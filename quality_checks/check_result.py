@@ -12,21 +12,39 @@ MAX_FAILING_KEYS: Final = 20
 
 
 @dataclass(frozen=True)
-class CheckResult:
-    """One check on one partition of one tier.
+class Finding:
+    """What one check found in the rows at hand.
 
     `severity` "error" blocks the next tier, "warn" only tells. `num_failed` counts failing rows, `failing_keys` holds
-    the first `MAX_FAILING_KEYS` of their keys in order, `detail` says what was expected and, of a failure, what was
+    the first `MAX_FAILING_KEYS` of their keys in order, `detail` says what is expected and, of a failure, what was
     found.
     """
 
     check: str
-    tier: str
     severity: Severity
-    passed: bool
     num_failed: int
     failing_keys: tuple[str, ...]
     detail: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether no row failed."""
+        return self.num_failed == 0
+
+
+@dataclass(frozen=True)
+class CheckResult(Finding):
+    """A finding about one partition of one tier; `state` is the fingerprint of the files that were judged."""
+
+    tier: str
+    corpus: str
+    snapshot: str
+    state: str
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the next tier must not be made from this partition."""
+        return not self.passed and self.severity == "error"
 
 
 def partition_key(partition: Partition) -> str:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import polars as pl
 
-from quality_checks.check_result import Partition, Severity
+from quality_checks.check_result import Partition, Severity, partition_key
 from resources.lake import Lake
 from tier_tables import MAIN_TABLES, Column, Table
 
@@ -284,7 +284,8 @@ def summary_to_judge(lake: Lake, tier: str, partition: Partition) -> pl.DataFram
         row["main_language_share"] = _known(counts.collect().item())
     if tier == "l4":
         row["withdrawn_share"] = _known(rows.select((pl.col("state") == "withdrawn").mean()).collect().item())
-    return pl.DataFrame([row], schema=dict.fromkeys(row, pl.Float64))
+    values = pl.DataFrame([row], schema=dict.fromkeys(row, pl.Float64))
+    return values.with_columns(pl.lit(partition_key(partition)).alias("partition"))
 
 
 def _known(value: float | None) -> float | None:

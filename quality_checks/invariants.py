@@ -1,0 +1,86 @@
+"""What must hold between tables, a tuple of values a tier.
+
+In goes the lake and one partition, out comes one finding an invariant. Each invariant is a function that gives the
+failing rows as a lazy frame of (key, found); everything runs on ids, lazily and streamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quality_checks import accounts, evidence
+from quality_checks.accounts import Failing
+from quality_checks.check_result import MAX_FAILING_KEYS, Finding, Partition, Severity
+from resources.lake import Lake
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """`failing(lake, tier, partition)` gives a row of (key, found) for each way in which the partition breaks it."""
+
+    failing: Failing
+    reason: str
+    severity: Severity = "error"
+
+    @property
+    def name(self) -> str:
+        """The function's name, which says what holds."""
+        return self.failing.__name__
+
+
+EVERY_TIER = (
+    Invariant(accounts.ids_are_unique_in_the_lake, "an id names one row of the whole table"),
+    Invariant(accounts.ledger_counts_rows, "rows in = rows kept + rows with a verdict"),
+    Invariant(accounts.verdicts_are_unique, "one verdict a (tier, doc_id, record_id)"),
+    Invariant(accounts.verdicts_have_reasons, "a reason is a name, such as too_few_words"),
+    Invariant(accounts.nothing_is_kept_and_rejected, "a row is kept or rejected, not both"),
+)
+FROM_PARENT = (
+    Invariant(accounts.documents_have_parents, "every row and verdict has its row in the tier below"),
+    Invariant(accounts.parents_are_accounted_for, "every row of the tier below is kept or rejected"),
+)
+INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
+    "l0": (
+        *EVERY_TIER,
+        Invariant(accounts.sources_are_registered, "every record was read from a registered file"),
+    ),
+    "l1": (
+        *EVERY_TIER,
+        *FROM_PARENT,
+        Invariant(accounts.duplicates_name_a_kept_row, "what a duplicate was dropped for is still there", "warn"),
+    ),
+    "l2": (
+        *EVERY_TIER,
+        *FROM_PARENT,
+        Invariant(accounts.moves_are_unique, "a document moves once a round"),
+        Invariant(accounts.moves_give_the_membership, "the moves alone reproduce l2"),
+    ),
+    "l3": (
+        *EVERY_TIER,
+        Invariant(accounts.parents_are_accounted_for, "every l2 document has a record or a verdict"),
+        Invariant(accounts.records_have_selected_sources, "records are made from l2 documents"),
+        Invariant(accounts.records_have_lineage, "every derived row knows its parents"),
+    ),
+    "l4": (
+        *EVERY_TIER,
+        Invariant(evidence.facts_have_parents, "every derived row knows its parents"),
+        Invariant(evidence.facts_have_documents, "a fact leads to a document's text"),
+        Invariant(evidence.facts_and_evidence_agree, "a fact stands by its evidence"),
+        Invariant(evidence.quotes_are_in_the_text, "a quote is the text, to the letter"),
+        Invariant(evidence.evidence_names_its_bytes, "a fact leads to the l0 byte range"),
+    ),
+}
+
+
+def run_invariants(lake: Lake, tier: str, partition: Partition) -> list[Finding]:
+    """Judge the partition by its tier's invariants; one finding each, in their order."""
+    return [_run(invariant, lake, tier, partition) for invariant in INVARIANTS[tier]]
+
+
+def _run(invariant: Invariant, lake: Lake, tier: str, partition: Partition) -> Finding:
+    rows = invariant.failing(lake, tier, partition).collect(engine="streaming")
+    first = rows.sort("key", "found").head(MAX_FAILING_KEYS)
+    found = f"; found {first['found'][0]}" if first.height else ""
+    keys = tuple(first["key"].to_list())
+    return Finding(invariant.name, invariant.severity, rows.height, keys, invariant.reason + found)
