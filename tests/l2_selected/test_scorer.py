@@ -11,8 +11,13 @@ import pytest
 
 from tier_assets.l2_selected import scorer as sc
 
-PROSE = "the heat of water rises because each part of it moves faster, and so it boils. ".split(" ")
-MENU = "Home | Login | Cart | Sale! | 50% | OFF | Click | Share | Tweet | > | » | Top | 2024".split(" ")
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+PROSE = _words("the heat of water rises because each part of it moves faster, and so it boils. ")
+MENU = _words("Home | Login | Cart | Sale! | 50% | OFF | Click | Share | Tweet | > | » | Top | 2024")
 
 
 def mixed_texts(num: int, seed: int) -> tuple[pl.Series, pl.Series]:
@@ -46,7 +51,7 @@ def test_fit_ratings_without_order_report_no_skill() -> None:
 
 
 def test_fit_copies_of_a_text_share_a_fold() -> None:
-    texts, ratings = mixed_texts(20, 4)
+    texts, _ = mixed_texts(20, 4)
     folds = sc._folds(pl.concat([texts, texts]), 5)
     assert (folds[:20] == folds[20:]).all()
     assert sorted(np.bincount(folds[:20]).tolist()) == [4, 4, 4, 4, 4]

@@ -11,14 +11,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources as package_files
 from typing import Final
 
 import polars as pl
 
-from resources.language_models import LanguageModel, Reply
+from resources.language_models import LanguageModel
 from resources.tokenizer import cut_tokens
 from tier_tables import L2_ANNOTATIONS
 
@@ -28,6 +28,8 @@ DIMENSIONS: Final = ("educational_value", "information_density")
 LENGTH_BANDS: Final = (200, 1_000)
 # Columns of L1 that the sample is drawn by; the text is fetched afterwards, of the drawn rows only.
 DRAW_COLUMNS: Final = ("doc_id", "corpus", "snapshot", "language", "num_tokens")
+# Documents a call: large enough to fill the engine, small enough to show progress and to lose little to a kill.
+BATCH_DOCUMENTS: Final = 64
 FETCH_COLUMNS: Final = ("doc_id", "corpus", "snapshot", "text")
 
 
@@ -42,19 +44,16 @@ class Settings:
 
 
 DEFAULT: Final = Settings()
-# 150 documents x 400 tokens + 2 x 130 of prompt stay below 100k prompt tokens.
-SMOKE: Final = Settings(size=150, max_tokens=350)
+# 150 documents x (400 tokens of text + 140 of prompt and chat template) stay below 100k prompt tokens.
+SMOKE: Final = Settings(size=150, dimensions=DIMENSIONS[:1], max_tokens=400)
 
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """Rows of `l2_annotations`; [doc_id, corpus, snapshot, dimension, error] of replies without a rating; and usage."""
+    """Rows of `l2_annotations`, and [doc_id, corpus, snapshot, dimension, error] of the replies without a rating."""
 
     annotations: pl.DataFrame
     errors: pl.DataFrame
-    prompt_tokens: int
-    cached_prompt_tokens: int
-    output_tokens: int
 
 
 def draw_seed(pool: pl.LazyFrame, size: int, seed: int) -> pl.DataFrame:
@@ -75,40 +74,43 @@ def draw_seed(pool: pl.LazyFrame, size: int, seed: int) -> pl.DataFrame:
     )
 
 
-def rate(documents: pl.DataFrame, model: LanguageModel, dimensions: Sequence[str], max_tokens: int) -> Rated:
+def rate(
+    documents: pl.DataFrame,
+    model: LanguageModel,
+    dimensions: Sequence[str],
+    max_tokens: int,
+    move: Callable[[int], None],
+) -> Rated:
     """Rates each document [doc_id, corpus, snapshot, text] on each dimension: one forward pass each.
 
     Documents are asked in order of length, so that a batch holds prompts of like size; a document's dimensions follow
-    each other, so that they share its cached prefix. A reply without probabilities is a row of `errors`.
+    each other, so that they share its cached prefix. A reply without probabilities is a row of `errors`. `move` is
+    told how many ratings were asked for so far.
 
     Raises:
         ValueError: a dimension has no prompt.
     """
     ordered = documents.sort(pl.col("text").str.len_bytes(), "doc_id")
-    asked = [(row, dimension) for row in ordered.iter_rows(named=True) for dimension in dimensions]
-    shown = {row["doc_id"]: shown_text(row["text"], max_tokens) for row in ordered.iter_rows(named=True)}
-    prompts = [prompt(shown[row["doc_id"]], dimension) for row, dimension in asked]
-    replies = model.choose(prompts, OPTIONS)
-    rows, errors = [], []
-    for (row, dimension), reply in zip(asked, replies, strict=True):
-        named = {k: row[k] for k in ("doc_id", "corpus", "snapshot")} | {"dimension": dimension}
-        if reply.probabilities is None:
-            errors.append(named | {"error": reply.error or "empty"})
-            continue
-        rows.append(
-            named
-            | {
-                "rating": expected(reply.probabilities),
-                "distribution": list(reply.probabilities),
-                "model": model.name,
-                "prompt_version": prompt_version(dimension),
-            }
-        )
+    rows: list[dict[str, object]] = []
+    errors: list[dict[str, object]] = []
+    done = 0
+    for batch in ordered.iter_slices(BATCH_DOCUMENTS):
+        asked = [(document, dimension) for document in batch.iter_rows(named=True) for dimension in dimensions]
+        shown = {
+            document["doc_id"]: shown_text(document["text"], max_tokens) for document in batch.iter_rows(named=True)
+        }
+        replies = model.choose([prompt(shown[document["doc_id"]], dimension) for document, dimension in asked], OPTIONS)
+        for (document, dimension), reply in zip(asked, replies, strict=True):
+            named = {k: document[k] for k in ("doc_id", "corpus", "snapshot")} | {"dimension": dimension}
+            if reply.probabilities is None:
+                errors.append(named | {"error": reply.error or "empty"})
+            else:
+                rows.append(named | _rating(reply.probabilities, dimension, model.name))
+        move(done := done + len(asked))
     error_schema = {n: pl.String for n in ("doc_id", "corpus", "snapshot", "dimension", "error")}
     return Rated(
         pl.DataFrame(rows, schema=L2_ANNOTATIONS.schema).sort("doc_id", "dimension"),
         pl.DataFrame(errors, schema=error_schema).sort("doc_id", "dimension"),
-        *_usage(replies),
     )
 
 
@@ -163,16 +165,18 @@ def _draw_ids(pool: pl.LazyFrame, size: int, seed: int) -> pl.DataFrame:
     """The drawn rows of the pool: rank within the stratum over the square root of the stratum's size, smallest first
     (power allocation, exponent 1/2, Bankier 1988): no corpus is lost and no stray stratum of three rows prevails."""
     strata = ["corpus", "language", "band"]
-    kept = pl.DataFrame()
-    counts = pl.DataFrame()
+    kept, counts = pl.DataFrame(), pl.DataFrame()
     for batch in pool.collect_batches():
-        banded = batch.with_columns(
+        banded = batch.select(
+            "doc_id",
+            "corpus",
+            "language",
             band=pl.col("num_tokens").cut(list(LENGTH_BANDS)).cast(pl.String),
             order=pl.Series([_order(seed, doc_id) for doc_id in batch["doc_id"]], dtype=pl.String),
         )
-        counts = pl.concat([counts, banded.group_by(strata).len()]) if len(counts) else banded.group_by(strata).len()
-        kept = pl.concat([kept, banded]) if len(kept) else banded
-        kept = kept.sort("order").group_by(strata, maintain_order=True).head(size)
+        counts = pl.concat([counts, banded.group_by(strata).len()], how="diagonal")
+        kept = pl.concat([kept, banded], how="diagonal").sort("order")
+        kept = kept.filter(pl.int_range(pl.len()).over(strata) < size)
     if kept.is_empty():
         return pl.DataFrame(schema={"doc_id": pl.String})
     sizes = counts.group_by(strata).agg(pl.col("len").sum())
@@ -186,6 +190,15 @@ def _draw_ids(pool: pl.LazyFrame, size: int, seed: int) -> pl.DataFrame:
     )
 
 
+def _rating(probabilities: Sequence[float], dimension: str, model: str) -> dict[str, object]:
+    return {
+        "rating": expected(probabilities),
+        "distribution": list(probabilities),
+        "model": model,
+        "prompt_version": prompt_version(dimension),
+    }
+
+
 def _order(seed: int, doc_id: str) -> str:
     return hashlib.blake2b(f"{seed}:{doc_id}".encode(), digest_size=16).hexdigest()
 
@@ -197,12 +210,3 @@ def _prompt_file(name: str) -> str:
     if name not in known:
         raise ValueError(f"no prompt for {name!r}; known: {known}")
     return (folder / f"{name}.txt").read_text(encoding="utf-8")
-
-
-def _usage(replies: Sequence[Reply]) -> tuple[int, int, int]:
-    """Prompt, cached prompt and output tokens of all replies."""
-    return (
-        sum(reply.prompt_tokens for reply in replies),
-        sum(reply.cached_prompt_tokens for reply in replies),
-        sum(reply.output_tokens for reply in replies),
-    )
