@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow.fs
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from tier_tables import Table
@@ -29,6 +29,12 @@ BYTES_PER_FILE = 128 << 20
 ROW_GROUP_ROWS = {"l0_raw": 512, "l1_filtered": 8_192, "l3_refined": 8_192}
 DEFAULT_ROW_GROUP_ROWS = 65_536
 MAX_COMMIT_RETRIES = 100
+# Removed files stay readable for this long: the reproducibility window. The log is never cleaned: a slice that was
+# last written long ago is still read at the version that the ledger names.
+TABLE_CONFIGURATION = {
+    "delta.deletedFileRetentionDuration": "interval 90 days",
+    "delta.enableExpiredLogCleanup": "false",
+}
 
 
 class RacingWriterError(RuntimeError):
@@ -157,18 +163,21 @@ def delta_schema(table: Table) -> Schema:
 def open_or_create(path: str, table: Table, storage_options: dict[str, str] | None) -> DeltaTable:
     """The Delta table at `path`, created empty where there is none; racing creators all succeed."""
     if not DeltaTable.is_deltatable(path, storage_options):
-        DeltaTable.create(
-            path,
-            delta_schema(table),
-            mode="ignore",
-            partition_by=list(table.partition_by),
-            storage_options=storage_options,
-            # Old versions and their log stay readable for this long: the reproducibility window.
-            configuration={
-                "delta.logRetentionDuration": "interval 90 days",
-                "delta.deletedFileRetentionDuration": "interval 90 days",
-            },
-        )
+        try:
+            DeltaTable.create(
+                path,
+                delta_schema(table),
+                mode="ignore",
+                partition_by=list(table.partition_by),
+                storage_options=storage_options,
+                configuration=TABLE_CONFIGURATION,
+                # No retry: a lost race would be committed again as version 1, a change of metadata that makes
+                # every writer of that moment fail.
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        except DeltaError:
+            if not DeltaTable.is_deltatable(path, storage_options):
+                raise
     return DeltaTable(path, storage_options=storage_options)
 
 
