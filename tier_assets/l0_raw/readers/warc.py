@@ -121,7 +121,7 @@ class _Walk:
 
 def _entry(record: WarcRecord, position: int, file_uri: str) -> Entry:
     """One WARC record as an entry; its body is read here, while the stream stands at it."""
-    if "Content-Length" not in record.headers:
+    if not (record.headers.get("Content-Length") or "").strip().isdigit():
         return _lost(file_uri, position, "truncated", "ends within the record's header")
     if not record.record_type & DOCUMENTS:
         return _skipped(record, position, file_uri)
