@@ -1,0 +1,99 @@
+"""Cleaning: mojibake, invisible and private-use characters, Unicode form, runs of blank lines.
+
+In: extracted text (breaks are `\\n` already). Out: clean text and the edits that lead there, each an operation with
+its span in the extracted text, so that `apply_edits(extracted, edits) == text`, and leaving one out undoes it.
+ASCII text without runs of blank lines, most of English, passes after two scans (GB/s); the rest is cleaned by line.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import ftfy
+from ftfy.badness import is_bad
+
+Operation = Literal["replace_str", "remove_lines"]
+BLANK_RUN: Final = re.compile(r"(?<=\n)\n(?:[^\S\n]*\n)+")
+# Zero-width space, word joiner, byte-order mark, soft hyphen, direction marks and overrides, private use.
+# ZWJ and ZWNJ stay: Persian, Indic scripts and emoji need them.
+INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\u202a-\u202e\u2066-\u2069\ue000-\uf8ff\x80-\x9f]")
+ODD_SPACE: Final = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
+FTFY: Final = ftfy.TextFixerConfig(
+    unescape_html=False, uncurl_quotes=False, fix_latin_ligatures=True, fix_character_width=False, explain=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change: code points `char_start:char_end` of the extracted text gave way to `text`."""
+
+    op: Operation
+    char_start: int
+    char_end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """The text after all edits, in order of position and without overlap."""
+
+    text: str
+    edits: tuple[Edit, ...]
+
+
+def clean(text: str) -> Cleaned:
+    """`text` without what no reader sees or wants.
+
+    >>> clean("schÃ¶n\\u200b\\n\\n\\n\\nend").text
+    'schön\\n\\nend'
+    """
+    edits = [Edit("remove_lines", found.start() + 1, found.end(), "") for found in BLANK_RUN.finditer(text)]
+    if not text.isascii():
+        edits += _line_edits(text)
+        edits.sort(key=lambda edit: edit.char_start)
+    return Cleaned(apply_edits(text, edits), tuple(edits))
+
+
+def apply_edits(text: str, edits: Sequence[Edit]) -> str:
+    """`text` with `edits` (ordered, not overlapping) made."""
+    if not edits:
+        return text
+    parts, position = [], 0
+    for edit in edits:
+        parts += [text[position : edit.char_start], edit.text]
+        position = edit.char_end
+    return "".join([*parts, text[position:]])
+
+
+def _line_edits(text: str) -> list[Edit]:
+    """One edit for each line that changes, cut to what changes in it."""
+    edits, position = [], 0
+    for line in text.split("\n"):
+        if not line.isascii() and (fixed := _clean_line(line)) != line:
+            start, end = _changed_span(line, fixed)
+            replacement = fixed[start : len(fixed) - (len(line) - end)]
+            edits.append(Edit("replace_str", position + start, position + end, replacement))
+        position += len(line) + 1
+    return edits
+
+
+def _clean_line(line: str) -> str:
+    if is_bad(line):
+        line = ftfy.fix_text(line, FTFY).replace("\n", " ")
+    line = INVISIBLE.sub("", ODD_SPACE.sub(" ", line))
+    return line if unicodedata.is_normalized("NFC", line) else unicodedata.normalize("NFC", line)
+
+
+def _changed_span(before: str, after: str) -> tuple[int, int]:
+    """Span of `before` outside its longest common prefix and suffix with `after`."""
+    limit = min(len(before), len(after))
+    start = next((i for i in range(limit) if before[i] != after[i]), limit)
+    tail = next((i for i in range(limit - start) if before[-1 - i] != after[-1 - i]), limit - start)
+    return start, len(before) - tail
+
+
+__all__ = ["Cleaned", "Edit", "apply_edits", "clean"]

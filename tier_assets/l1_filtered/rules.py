@@ -1,0 +1,178 @@
+"""Published quality heuristics as values: each says what is wrong, when, and where its number comes from.
+
+In: texts with extractor and language. Out: the first rule that rejects each, or null. A rule holds for the kinds of
+document and the languages it was made for: line shape says nothing of verse or a dictionary, English stop words
+nothing of German.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import reduce
+from typing import Final
+
+import polars as pl
+
+from algorithms.text_statistics import DUP_SIZES, TOP_SIZES, text_statistics
+
+GOPHER: Final = "Gopher, arXiv:2112.11446, A1.1"
+LOWERED, RAISED = f"{GOPHER}, lowered for records", f"{GOPHER}, raised for records"
+FINEWEB: Final = "FineWeb, arXiv:2406.17557, 3.6"
+C4: Final = "C4, arXiv:1910.10683, 2.2"
+# Scripts that put no blanks between words: lengths and counts of words mean nothing there.
+UNSPACED: Final = ("zh", "ja", "th", "lo", "km", "my", "bo", "wuu", "yue")
+
+
+class Kind(StrEnum):
+    """What a text was before extraction, as far as rules care."""
+
+    PAGE = "page"  # a web page: navigation, boilerplate and search-engine spam are to be expected
+    RECORD = "record"  # a mail, a dictionary or data-set entry, a file of text: somebody's unit, however short
+
+
+KINDS: Final = (Kind.PAGE, Kind.RECORD)
+RECORD_EXTRACTORS: Final = ("plain", "mail_plain", "mail_html", "json_field", "json_leaves", "xml_text")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`reject` over the statistics of a text; `value` is the number that decided."""
+
+    reason: str
+    value: pl.Expr
+    reject: pl.Expr
+    source: str
+    kinds: tuple[Kind, ...] = KINDS
+    languages: tuple[str, ...] | None = None  # None: all
+    not_languages: tuple[str, ...] = ()
+
+    @property
+    def applies(self) -> pl.Expr:
+        """Whether the rule is meant for a text's kind and language."""
+        language = pl.col("language")
+        fits = pl.col("kind").is_in([kind.value for kind in self.kinds])
+        if self.languages is not None:
+            fits &= language.is_in(list(self.languages))
+        return fits & ~language.is_in(list(self.not_languages)) if self.not_languages else fits
+
+
+def _above(reason: str, value: pl.Expr, limit: float, source: str, kinds: tuple[Kind, ...] = KINDS) -> Rule:
+    return Rule(reason, value, value > limit, source, kinds)
+
+
+def _share(part: str, whole: str) -> pl.Expr:
+    """`part` / `whole`; 0 where there is nothing to share."""
+    return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole)).otherwise(0.0)
+
+
+_words, _mean_length = pl.col("num_words"), _share("word_chars", "num_words")
+_stops = pl.col("num_stop_words")
+_terminal_share = _share("terminal_lines", "num_lines")
+# Gopher's limits by n: commonest 2- to 4-grams, repeated 5- to 10-grams.
+_TOP_LIMITS: Final = {2: 0.20, 3: 0.18, 4: 0.16}
+_DUP_LIMITS: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("too_few_words", _words, _words < 50, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
+    # Where a record is a unit by itself, Gopher's 50 would take most mails and dictionary entries.
+    Rule("too_few_words", _words, _words < 10, LOWERED, (Kind.RECORD,), not_languages=UNSPACED),
+    Rule("too_few_characters", pl.col("num_chars"), pl.col("num_chars") < 50, f"{GOPHER}, for unspaced scripts"),
+    # Books and manuals are longer than any honest page.
+    Rule("too_many_words", _words, _words > 100_000, GOPHER, (Kind.PAGE,)),
+    Rule("words_too_short", _mean_length, _mean_length < 3, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
+    Rule("words_too_short", _mean_length, _mean_length < 2, LOWERED, (Kind.RECORD,), None, UNSPACED),
+    Rule("words_too_long", _mean_length, _mean_length > 10, GOPHER, not_languages=UNSPACED),
+    _above("too_many_hashes", _share("num_hashes", "num_words"), 0.1, GOPHER, (Kind.PAGE,)),
+    _above("too_many_ellipses", _share("num_ellipses", "num_words"), 0.1, GOPHER),
+    _above("too_many_bullet_lines", _share("bullet_lines", "num_lines"), 0.9, GOPHER, (Kind.PAGE,)),
+    _above("too_many_ellipsis_lines", _share("ellipsis_lines", "num_lines"), 0.3, GOPHER),
+    Rule(
+        "too_few_words_with_letters",
+        _share("num_alpha_tokens", "num_all_tokens"),
+        _share("num_alpha_tokens", "num_all_tokens") < 0.8,
+        GOPHER,
+        (Kind.PAGE,),
+    ),
+    # Mathematics, code and data have their signs; what has fewer words than a third of its tokens is a table or noise.
+    Rule(
+        "too_few_words_with_letters",
+        _share("num_alpha_tokens", "num_all_tokens"),
+        _share("num_alpha_tokens", "num_all_tokens") < 0.33,
+        LOWERED,
+        (Kind.RECORD,),
+    ),
+    Rule(
+        "too_few_stop_words",
+        pl.col("num_stop_words"),
+        pl.col("num_stop_words") < 2,
+        GOPHER,
+        (Kind.PAGE,),
+        ("en", "und"),
+    ),
+    _above("repeated_lines", _share("dup_lines", "num_lines"), 0.3, GOPHER, (Kind.PAGE,)),
+    _above("repeated_paragraphs", _share("dup_paragraphs", "num_paragraphs"), 0.3, GOPHER, (Kind.PAGE,)),
+    _above("repeated_line_characters", _share("dup_line_chars", "num_chars"), 0.2, GOPHER, (Kind.PAGE,)),
+    _above("repeated_paragraph_characters", _share("dup_paragraph_chars", "num_chars"), 0.2, GOPHER, (Kind.PAGE,)),
+    # LaTeX, code and forms repeat short lines of their syntax; a record is noise when most of its characters repeat.
+    _above("repeated_line_characters", _share("dup_line_chars", "num_chars"), 0.5, RAISED, (Kind.RECORD,)),
+    # In a text of some lines the commonest n-gram is a large share whatever it says: pages only.
+    *(_above(f"repeated_{n}_gram", pl.col(f"top_{n}"), _TOP_LIMITS[n], GOPHER, (Kind.PAGE,)) for n in TOP_SIZES),
+    *(_above(f"repeated_{n}_grams", pl.col(f"dup_{n}"), _DUP_LIMITS[n], GOPHER, (Kind.PAGE,)) for n in DUP_SIZES),
+    _above("repeated_10_grams", pl.col("dup_10"), 0.5, RAISED, (Kind.RECORD,)),
+    Rule("too_few_finished_lines", _terminal_share, _terminal_share <= 0.12, FINEWEB, (Kind.PAGE,)),
+    Rule(
+        "too_many_short_lines",
+        _share("short_lines", "num_lines"),
+        _share("short_lines", "num_lines") >= 0.67,
+        FINEWEB,
+        (Kind.PAGE,),
+    ),
+    Rule(
+        "too_many_repeated_lines",
+        _share("dup_line_chars", "num_chars"),
+        _share("dup_line_chars", "num_chars") >= 0.1,
+        FINEWEB,
+        (Kind.PAGE,),
+    ),
+    _above("too_many_breaks", _share("num_breaks", "num_words"), 0.3, FINEWEB, (Kind.PAGE,)),
+    Rule("lorem_ipsum", pl.col("lorem_ipsum"), pl.col("lorem_ipsum") > 0, C4, (Kind.PAGE,)),
+    _above("word_too_long", pl.col("longest_word"), 1000, C4),
+)
+
+
+def judge(texts: pl.DataFrame) -> pl.DataFrame:
+    """For each row of `texts` (column `text`; `extractor` and `language` where known) its `reason` and `detail`, both
+    null where no rule rejects. A text of unknown extractor counts as a page, one of unknown language as English.
+
+    >>> judge(pl.DataFrame({"text": ["Too short."]}))["reason"].to_list()
+    ['too_few_words']
+    """
+    columns = texts.columns
+    extractor = pl.col("extractor") if "extractor" in columns else pl.lit(None, pl.String)
+    language = pl.col("language") if "language" in columns else pl.lit(None, pl.String)
+    record = extractor.is_in(list(RECORD_EXTRACTORS)).fill_null(False)
+    judged = texts.select(
+        kind=pl.when(record).then(pl.lit(Kind.RECORD.value)).otherwise(pl.lit(Kind.PAGE.value)),
+        language=language.fill_null("en"),
+        lorem_ipsum=pl.col("text").str.count_matches("(?i)lorem ipsum"),
+    ).hstack(text_statistics(texts["text"]))
+    number = reduce(
+        lambda later, indexed: pl.when(indexed[1].applies & indexed[1].reject).then(indexed[0]).otherwise(later),
+        reversed(list(enumerate(RULES))),
+        pl.lit(None, pl.Int64),
+    )
+    hits = judged.with_columns(rule=number)  # the first rule that rejects
+    values = reduce(
+        lambda later, indexed: pl.when(pl.col("rule") == indexed[0]).then(indexed[1].value).otherwise(later),
+        enumerate(RULES),
+        pl.lit(None, pl.Float64),
+    )
+    reasons = {position: rule.reason for position, rule in enumerate(RULES)}
+    return hits.select(
+        reason=pl.col("rule").replace_strict(reasons, return_dtype=pl.String),
+        detail=values.round(4).cast(pl.String),
+    )
+
+
+__all__ = ["RULES", "Kind", "Rule", "judge"]

@@ -1,0 +1,97 @@
+"""L1's stages on one's own JSON Lines (`lake try extract|judge|dedup`): the very functions of the tier.
+
+A dict out for each dict in, order and `id` kept; in trouble the dict out has an `error`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+import polars as pl
+
+from resources.workers import Died
+from tier_assets.l1_filtered.deduplicate import exact_duplicates, text_hash
+from tier_assets.l1_filtered.extract import NoText
+from tier_assets.l1_filtered.filter import DEFAULT, open_workers
+from tier_assets.l1_filtered.language import detect_language
+from tier_assets.l1_filtered.read import Record, read_record
+from tier_assets.l1_filtered.rules import judge
+
+BATCH_LINES: Final = 1000
+NO_TEXT: Final = "expected a string in the field 'text'"
+
+
+def try_extract(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """{id, url, html} -> {id, title, text, extractor}; text and extractor are null beside an `error`."""
+    waiting: deque[dict[str, Any]] = deque()  # lines handed to the pool and not answered yet
+
+    def records() -> Iterator[Record]:
+        for line in lines:
+            waiting.append(line)
+            yield Record((_string(line, "html") or "").encode(), "text/html", _string(line, "url"))
+
+    with open_workers(DEFAULT) as pool:
+        for result in pool.map(read_record, records()):
+            line = waiting.popleft()
+            answer = {"id": line.get("id"), "title": None, "text": None, "extractor": None}
+            if not isinstance(line.get("html"), str):
+                yield answer | {"error": "expected a string in the field 'html'"}
+            elif isinstance(result, Died | NoText):
+                yield answer | {"error": result.reason}
+            else:
+                yield answer | {"title": result.title, "text": result.text, "extractor": result.extractor}
+
+
+def try_judge(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """{id, text} -> {id, keep, reason}, judged as web pages; a line may name its own `extractor` and `language`."""
+    while batch := list(islice(lines, BATCH_LINES)):
+        texts = [_string(line, "text") for line in batch]
+        frame = pl.DataFrame(
+            {
+                "text": [text or "" for text in texts],
+                "language": [
+                    _string(line, "language") or detect_language(text or "")[0] for line, text in zip(batch, texts)
+                ],
+                "extractor": [_string(line, "extractor") for line in batch],
+            },
+            schema={"text": pl.String, "language": pl.String, "extractor": pl.String},
+        )
+        for line, text, reason in zip(batch, texts, judge(frame)["reason"].to_list(), strict=True):
+            if text is None:
+                yield {"id": line.get("id"), "keep": False, "reason": "no_text", "error": NO_TEXT}
+            else:
+                yield {"id": line.get("id"), "keep": reason is None, "reason": reason}
+
+
+def try_dedup(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """{id, text} -> {id, kept_id, similarity}; a line that is kept names itself."""
+    ids, keys, texts = [], [], []  # positions stand for the lines, since ids need not be unique
+    for position, line in enumerate(lines):
+        ids.append(line.get("id"))
+        if (text := _string(line, "text")) is not None:
+            keys.append(str(position))
+            texts.append(text)
+    hashes = pl.DataFrame(
+        {"doc_id": pl.Series(keys, dtype=pl.String), "text_hash": text_hash(pl.Series(texts, dtype=pl.String))}
+    )
+    dropped = {row["doc_id"]: row for row in exact_duplicates(hashes).iter_rows(named=True)}
+    with_text = set(keys)
+    for position, name in enumerate(ids):
+        if found := dropped.get(str(position)):
+            yield {"id": name, "kept_id": ids[int(found["kept_doc_id"])], "similarity": found["similarity"]}
+        elif str(position) in with_text:
+            yield {"id": name, "kept_id": name, "similarity": 1.0}
+        else:
+            yield {"id": name, "kept_id": name, "similarity": None, "error": NO_TEXT}
+
+
+def _string(line: dict[str, Any], field: str) -> str | None:
+    """The line's string `field`, lone surrogates replaced; None where it is missing or no string."""
+    value = line.get(field)
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+__all__ = ["try_dedup", "try_extract", "try_judge"]
