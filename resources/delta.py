@@ -8,6 +8,7 @@ A kill before the commit leaves readers on the old version; orphaned files go wi
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ BYTES_PER_FILE = 128 << 20
 ROW_GROUP_ROWS = {"l0_raw": 512, "l1_filtered": 8_192, "l3_refined": 8_192}
 DEFAULT_ROW_GROUP_ROWS = 65_536
 MAX_COMMIT_RETRIES = 100
+# What may name a slice's folder: Delta, Polars and DuckDB each escape other characters in their own way, and then do
+# not find the files again; DuckDB reads the folder `corpus=null` as a missing value.
+FOLDER_VALUE = re.compile(r"(?!null$)[A-Za-z0-9][A-Za-z0-9._+-]*", re.IGNORECASE)
 # Removed files stay readable for this long: the reproducibility window. The log is never cleaned: a slice that was
 # last written long ago is still read at the version that the ledger names.
 TABLE_CONFIGURATION = {
@@ -45,33 +49,44 @@ def slice_name(table: Table, partition: Mapping[str, str]) -> str:
     """`corpus=a/snapshot=b`: the folder of one slice of `table`, "" for an unpartitioned table.
 
     Raises:
-        ValueError: `partition` does not name exactly the partition columns.
+        ValueError: `partition` does not name exactly the partition columns, or a value cannot name a folder.
     """
     if set(partition) != set(table.partition_by):
         raise ValueError(
             f"{table.name!r} is partitioned by {list(table.partition_by)}, but the partition names {sorted(partition)}"
         )
+    for column in table.partition_by:
+        if not FOLDER_VALUE.fullmatch(partition[column]):
+            raise ValueError(
+                f"{column} {partition[column]!r} cannot name a folder: it takes letters, digits and . _ + -, "
+                "the first a letter or digit, and is not 'null'"
+            )
     return "/".join(f"{column}={partition[column]}" for column in table.partition_by)
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a commit made visible: enters the ledger's `output_versions`."""
+    """One commit of a slice: enters the ledger's `output_versions`. `turn` counts the slice's commits up to it."""
 
     table: str
     slice: str
     version: int
     token: str
     num_rows: int
+    turn: int
 
 
 @dataclass
 class Stage:
-    """Files of one slice being written; small and picklable once `close()`d, so that ops can hand it on."""
+    """Files of one slice being written; small and picklable once `close()`d, so that ops can hand it on.
+
+    `seen` counts the slice's commits when it was begun: one more since then, and committing this stage is refused.
+    """
 
     root: str
     table: Table
     partition: dict[str, str]
+    seen: int
     storage_options: dict[str, str] | None = None
     token: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     files: list[tuple[str, int, int]] = field(default_factory=list)  # (path below the table, rows, bytes)
@@ -89,15 +104,31 @@ class Stage:
         return sum(rows for _, rows, _ in self.files) + sum(f.height for f in self._waiting)
 
     def write(self, rows: pl.DataFrame | pl.LazyFrame) -> None:
-        """Add rows. A lazy frame is streamed to files at once; frames gather until a file is worth writing."""
+        """Add rows. A lazy frame is streamed to files at once; frames gather until a file is worth writing.
+
+        Raises:
+            ValueError: a column is missing or one too many, or a row belongs to another slice.
+        """
         if isinstance(rows, pl.LazyFrame):
             self.close()
-            self._sink(self.table.conform(rows))
+            named = set(self.table.partition_by) & set(rows.collect_schema().names())
+            checked = rows.map_batches(self._only_this_slice, streamable=True) if named else rows
+            self._sink(self.table.conform(checked))
             return
-        self._waiting.append(self.table.conform(rows.lazy()).collect())
+        self._waiting.append(self.table.conform(self._only_this_slice(rows).lazy()).collect())
         self._waiting_bytes += int(self._waiting[-1].estimated_size())
         if self._waiting_bytes >= BYTES_PER_FILE:
             self.close()
+
+    def _only_this_slice(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` as they are: the folder will say what they belong to, so none may say otherwise."""
+        for column, value in self.partition.items():
+            if column not in rows.columns:
+                continue
+            others = [v for v in rows[column].cast(pl.String).unique().sort().to_list() if v != value]
+            if others:
+                raise ValueError(f"rows for the slice {self.slice!r} of {self.table.name!r} have {column} {others}")
+        return rows
 
     def close(self) -> Stage:
         """Write out what is waiting."""
@@ -181,29 +212,30 @@ def open_or_create(path: str, table: Table, storage_options: dict[str, str] | No
     return DeltaTable(path, storage_options=storage_options)
 
 
-def commit(
-    stage: Stage,
-    mode: str,
-    metadata: Mapping[str, str],
-    seen: DeltaTable | None = None,
-    drop: frozenset[str] = frozenset(),
-) -> Written:
-    """Make the staged files visible in one version.
+def commits_of(delta: DeltaTable, table: str, slice_: str) -> int:
+    """How often the slice has been committed, finished or not."""
+    return delta.transaction_version(f"{table}:{slice_}") or 0
+
+
+def commit(stage: Stage, mode: str, metadata: Mapping[str, str], drop: frozenset[str] = frozenset()) -> Written:
+    """Make the staged files visible in one version; doing it again, as a retried op may, changes nothing.
 
     Args:
         stage: the files and their slice.
         mode: "replace" (the slice becomes exactly these files) or "extend" (added to the slice).
         metadata: run id, code version: kept in the commit.
-        seen: the table as it was when the rows were computed; a commit to the slice since then makes this one fail.
         drop: with "extend", paths of files in the slice that no step finished; they leave in the same commit.
 
     Raises:
-        RacingWriterError: another writer committed the slice first.
+        RacingWriterError: another writer committed the slice since the stage was begun.
     """
-    delta = seen or open_or_create(stage.root, stage.table, stage.storage_options)
-    application = f"{stage.table.name}:{stage.slice}"
-    # Without an application transaction, racing first writes to one empty slice would all commit (delta-rs).
-    transaction = Transaction(application, (delta.transaction_version(application) or 0) + 1)
+    delta = open_or_create(stage.root, stage.table, stage.storage_options)
+    name, turn = stage.table.name, stage.seen + 1
+    commits = commits_of(delta, name, stage.slice)
+    if commits == turn and (done := _version_of(stage)) is not None:
+        return Written(name, stage.slice, done, stage.token, stage.num_rows, turn)
+    if commits != stage.seen:
+        raise RacingWriterError(f"another writer committed {name}:{stage.slice} since this one began")
     actions: list[AddAction | RemoveAction] = list(stage.add_actions())
     if mode == "extend":
         now = int(time.time() * 1000)
@@ -219,21 +251,23 @@ def commit(
             commit_properties=CommitProperties(
                 custom_metadata={**metadata, "slice": stage.slice, "token": stage.token},
                 max_commit_retries=MAX_COMMIT_RETRIES,
-                app_transactions=[transaction],
+                # Without it, racing first writes to one empty slice would all commit (delta-rs).
+                app_transactions=[Transaction(f"{name}:{stage.slice}", turn)],
             ),
         )
     except CommitFailedError as error:
         raise RacingWriterError(
-            f"another writer committed {application} first; nothing was changed by this one ({error})"
+            f"another writer committed {name}:{stage.slice} first; nothing was changed by this one ({error})"
         ) from error
-    version = _version_of(stage.root, stage.storage_options, stage.token, at_least=delta.version())
-    return Written(stage.table.name, stage.slice, version, stage.token, stage.num_rows)
+    version = _version_of(stage)
+    if version is None:
+        raise RuntimeError(f"commit {stage.token} not found in the history of {stage.root}")
+    return Written(name, stage.slice, version, stage.token, stage.num_rows, turn)
 
 
-def _version_of(path: str, storage_options: dict[str, str] | None, token: str, at_least: int) -> int:
-    """The version that a commit became: it may have been rebased over other slices' commits."""
-    history = DeltaTable(path, storage_options=storage_options).history(MAX_COMMIT_RETRIES)
-    for entry in history:
-        if entry.get("token") == token:
+def _version_of(stage: Stage) -> int | None:
+    """The version that the stage's commit became (it may have been rebased over other slices' commits), or None."""
+    for entry in DeltaTable(stage.root, storage_options=stage.storage_options).history(MAX_COMMIT_RETRIES):
+        if entry.get("token") == stage.token:
             return int(entry["version"])
-    raise RuntimeError(f"commit {token} not found in the history of {path} (from version {at_least})")
+    return None

@@ -22,7 +22,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from pyarrow.fs import FileSystem
 
-from resources.delta import RacingWriterError, Stage, Written, commit, open_or_create
+from resources.delta import RacingWriterError, Stage, Written, commit, commits_of, open_or_create, slice_name
 from tier_tables import TABLES, TIER_LEDGER, Table, table
 
 FORMAT_VERSION = 1
@@ -190,9 +190,7 @@ class Lake:
         slices = self.slices(name, partition)
         return hashlib.blake2b(" ".join(s.state for s in slices).encode(), digest_size=8).hexdigest() if slices else ""
 
-    def scan(
-        self, name: str, partition: Mapping[str, str] | None = None, version: int | None = None
-    ) -> pl.LazyFrame:
+    def scan(self, name: str, partition: Mapping[str, str] | None = None, version: int | None = None) -> pl.LazyFrame:
         """Rows of the table, all columns of its contract; an absent table or partition gives no rows.
 
         Args:
@@ -226,7 +224,11 @@ class Lake:
         return rows.select(described.schema.names())
 
     def batches(
-        self, name: str, partition: Mapping[str, str] | None = None, columns: Sequence[str] | None = None, rows: int = 4096
+        self,
+        name: str,
+        partition: Mapping[str, str] | None = None,
+        columns: Sequence[str] | None = None,
+        rows: int = 4096,
     ) -> Iterator[pl.DataFrame]:
         """The rows in stable order, at most `rows` at a time: memory holds one row group and one batch."""
         described = table(name)
@@ -245,35 +247,44 @@ class Lake:
     # --- writing ---------------------------------------------------------------------------------------------
 
     def stage(self, name: str, partition: Mapping[str, str]) -> Stage:
-        """Begin writing one slice; nothing is visible before `commit` and `finish`."""
-        self.create()
-        return Stage(self.path(name), table(name), dict(partition), self.storage_options)
+        """Begin writing one slice; nothing is visible before `commit` and `finish`.
 
-    def snapshot(self, name: str) -> DeltaTable:
-        """The table as it is now; handed to `commit`, it refuses if the slice changes meanwhile."""
-        self.create()
-        return open_or_create(self.path(name), table(name), self.storage_options)
+        Begin it before reading what its rows are made from: a commit of the slice since then makes this one fail.
 
-    def commit(
-        self, stage: Stage, mode: str = "replace", run_id: str = "", seen: DeltaTable | None = None
-    ) -> Written:
-        """Commit a staged slice: "replace" it whole, or "extend" it (then orphans of killed steps leave it)."""
+        Raises:
+            ValueError: unknown table, not exactly its partition columns, or a value that cannot name a folder.
+        """
+        described, folder = table(name), slice_name(table(name), partition)
+        self.create()
+        delta = open_or_create(self.path(name), described, self.storage_options)
+        return Stage(self.path(name), described, dict(partition), commits_of(delta, name, folder), self.storage_options)
+
+    def commit(self, stage: Stage, mode: str = "replace", run_id: str = "") -> Written:
+        """Commit a staged slice: "replace" it whole, or "extend" it (then orphans of killed steps leave it).
+
+        Raises:
+            RacingWriterError: another writer committed the slice since the stage was begun.
+        """
         drop: frozenset[str] = frozenset()
         if mode == "extend":
             delta = open_or_create(stage.root, stage.table, self.storage_options)
             here = {path for path, _ in _active_files(delta, stage.root).get(stage.slice, [])}
             named = {f for s in self.slices(stage.table.name, stage.partition) for f in s.files}
             drop = frozenset(path[len(stage.root) + 1 :] for path in here - named)
-        return commit(stage, mode, {"run_id": run_id}, seen, drop)
+        return commit(stage, mode, {"run_id": run_id}, drop)
+
+    def is_last(self, written: Written) -> bool:
+        """Whether nobody has committed the slice since: else finishing it would mix two steps' slices."""
+        delta = self._delta(written.table)
+        return delta is not None and commits_of(delta, written.table, written.slice) == written.turn
 
     def replace(
         self, name: str, partition: Mapping[str, str], rows: pl.LazyFrame | pl.DataFrame, run_id: str = ""
     ) -> Written:
         """Replace one slice by `rows` in one atomic commit. It shows once a ledger row names it (`finish`)."""
         stage = self.stage(name, partition)
-        seen = self.snapshot(name)
         stage.write(rows)
-        return self.commit(stage, "replace", run_id, seen)
+        return self.commit(stage, "replace", run_id)
 
     def append(self, name: str, rows: pl.DataFrame) -> int:
         """Append to a log table; returns its new version.

@@ -20,10 +20,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 
-from deltalake import DeltaTable
-
 from resources.catalog import refresh
-from resources.lake import Lake, Stage, Written
+from resources.lake import Lake, RacingWriterError, Stage, Written
 
 COUNTS = (
     "rows_in", "rows_kept", "rows_rejected", "tokens_in", "tokens_kept", "tokens_rejected",
@@ -80,7 +78,6 @@ class Step:
         self._outputs: list[Written] = []
         self._counts = dict.fromkeys(COUNTS, 0)
         self._gpu_s = self._extra_cpu_s = 0.0
-        self._seen: dict[str, DeltaTable] = {}
 
     def __enter__(self) -> Step:
         self._started_at, self._cpu = datetime.now(UTC), cpu_seconds()
@@ -91,6 +88,8 @@ class Step:
     ) -> None:
         if kind is not None:
             return
+        if overtaken := [f"{w.table} {w.slice}" for w in self._outputs if not self.lake.is_last(w)]:
+            raise RacingWriterError(f"another step committed {overtaken} meanwhile: {self.step} is not finished")
         self.lake.finish(
             {
                 "tier": self.tier,
@@ -115,13 +114,11 @@ class Step:
 
     def stage(self, table: str, **extra: str) -> Stage:
         """Begin writing this step's slice of `table`; `extra` names partition columns beyond corpus and snapshot."""
-        self._seen[table] = self.lake.snapshot(table)
         return self.lake.stage(table, {**self.partition, **extra})
 
     def commit(self, stage: Stage, mode: str = "replace") -> Written:
         """Commit a staged slice; it shows when the step ends."""
-        seen = self._seen.get(stage.table.name)
-        written = self.lake.commit(stage, mode, self.run_id, seen)
+        written = self.lake.commit(stage, mode, self.run_id)
         self._outputs.append(written)
         return written
 
@@ -165,4 +162,3 @@ def cpu_seconds() -> float:
     """CPU seconds of this process and its finished children."""
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
