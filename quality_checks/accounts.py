@@ -49,10 +49,10 @@ def ledger_counts_rows(lake: Lake, tier: str, partition: Partition) -> pl.LazyFr
             ("rows_rejected", step["rows_rejected"], "verdicts", rejected),
             ("rows_in", step["rows_in"], "rows + verdicts", kept + rejected),
         )
-        found = [f"{name}={told}, but {count} {what}" for name, told, what, count in pairs if told != count]
-    return pl.LazyFrame(
-        {"key": [partition_key(partition)] * len(found), "found": found}, schema={"key": pl.String, "found": pl.String}
-    )
+        wrong = [f"{name}={told}, but {count} {what}" for name, told, what, count in pairs if told != count]
+        found = ["; ".join(wrong)] if wrong else []
+    rows = {"key": [partition_key(partition)] * len(found), "found": found}
+    return pl.LazyFrame(rows, schema={"key": pl.String, "found": pl.String})
 
 
 def verdicts_are_unique(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:

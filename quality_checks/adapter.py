@@ -8,7 +8,6 @@ to import it once. Keys are looked up only for what failed. It stays off the net
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -35,18 +34,22 @@ ROW_BY_ROW = (
 
 
 def open_context() -> AbstractDataContext:
-    """An ephemeral great-expectations context without analytics, progress bars or log lines."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read at import
+    """A great-expectations context in memory, without analytics, docs site, progress bars or log lines."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import great_expectations
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.data_context.types import base
 
-        logging.getLogger("great_expectations").setLevel(logging.ERROR)
-        context = great_expectations.get_context(mode="ephemeral")
-        context.enable_analytics(False)
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return context
+        for name in ("great_expectations", base.__name__):  # the second sets its own level at import
+            logging.getLogger(name).setLevel(logging.ERROR)
+        return great_expectations.get_context(
+            mode="ephemeral",
+            project_config=base.DataContextConfig(
+                store_backend_defaults=base.InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+                analytics_enabled=False,
+                progress_bars=base.ProgressBarsConfig(globally=False),
+            ),
+        )
 
 
 def run_expectations(rows: pl.LazyFrame, expectations: Sequence[Expectation], key: str) -> list[Finding]:

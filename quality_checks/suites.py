@@ -83,12 +83,16 @@ def _is_nfc(text: pl.Series) -> pl.Series:
 
 
 _raw, _text = pl.col("raw"), pl.col("text")
-_contents = pl.col("messages").list.eval(pl.element().struct.field("content").str.strip_chars().str.len_chars() > 0)
-_roles = pl.col("messages").list.eval(pl.element().struct.field("role").is_in(["system", "user", "assistant"]))
-_spans = pl.col("edits").list.eval(
-    (pl.element().struct.field("char_start") >= 0)
-    & (pl.element().struct.field("char_end") >= pl.element().struct.field("char_start"))
-)
+
+
+def _each(column: str, holds: pl.Expr) -> pl.Expr:
+    """Whether `holds` is true of every item of a list of structs; where it is null, it does not hold."""
+    return pl.col(column).list.eval(holds.fill_null(False)).list.all()
+
+
+def _item(field: str) -> pl.Expr:
+    return pl.element().struct.field(field)
+
 
 # Columns that great-expectations sees beside those of the contract, by tier.
 DERIVED: Mapping[str, Mapping[str, pl.Expr]] = {
@@ -99,13 +103,13 @@ DERIVED: Mapping[str, Mapping[str, pl.Expr]] = {
         "text_is_not_blank": _text.str.contains(r"\S"),
         "text_is_nfc": _text.map_batches(_is_nfc, return_dtype=pl.Boolean),
         "text_has_no_nul": ~_text.str.contains("\0", literal=True),
-        "edits_have_spans": _spans.list.all(),
+        "edits_have_spans": _each("edits", (_item("char_start") >= 0) & (_item("char_end") >= _item("char_start"))),
     },
     "l2": {},
     "l3": {
         "text_is_not_blank": _text.str.contains(r"\S"),
-        "every_message_has_content": _contents.list.all(),
-        "every_role_is_known": _roles.list.all(),
+        "every_message_has_content": _each("messages", _item("content").str.contains(r"\S")),
+        "every_role_is_known": _each("messages", _item("role").is_in(["system", "user", "assistant"])),
         "doc_id_is_first_source": pl.col("source_doc_ids").list.first().eq_missing(pl.col("doc_id")),
     },
     "l4": {"statement_is_not_blank": pl.col("statement").str.contains(r"\S")},

@@ -58,7 +58,7 @@ def write(
         described = table(table_name)
         first_column = described.partition_by[0]
         wanted = partition if first_column == "corpus" else {first_column: first, **partition}
-        if step == "l3_refined" and name == "lineage/l4_facts" or step == "l4_facts" and name == "lineage/l3_refined":
+        if table_name == "lineage" and first != step:
             continue
         written = lake.replace(table_name, wanted, fill(table_name, frame))
         outputs.append(
