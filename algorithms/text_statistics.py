@@ -209,7 +209,7 @@ def _tokens(points, num_points, classes, stops, hashes, lengths, out):  # type: 
             while i < num_points and points[i] == point:
                 state = _mix(state, point)
                 i += 1
-            if point == 35:
+            if point == 35 and start > 0 and points[start - 1] != 10:  # at a line's start it marks a heading
                 out[HASHES] += i - start
             elif point == 0x2026 or (point == 46 and i - start >= 3):
                 out[ELLIPSES] += 1
