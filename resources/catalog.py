@@ -1,14 +1,15 @@
 """The catalog: `lake.duckdb` under the lake's root, one view a table over the files that readers may see.
 
-It opens anywhere, offline, at 1-2 ms a count, without Delta. It is rebuilt as a whole under a lock, in a file with a
-unique name that then takes the old one's place, so readers never block nor are blocked, and it never goes back:
-only an older one is replaced. It is checked when opened: stale, or the lake was moved (paths in it are absolute),
-means rebuilt.
+It opens anywhere, offline, at 1-2 ms a count, without Delta. It is rebuilt as a whole in a file with a unique name
+that then takes the old one's place, so readers never block nor are blocked. It never goes back: the versions it shows
+are read under the lock that builders hold. It is checked when opened: stale, made by other code, or the lake was moved
+(paths in it are absolute), means rebuilt.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import uuid
@@ -45,9 +46,21 @@ def catalog_path(lake: Lake) -> Path:
 
 
 def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to an up-to-date catalog."""
-    refresh(lake)
-    return duckdb.connect(str(catalog_path(lake)), read_only=True)
+    """A connection whose current database is the up-to-date catalog, read-only."""
+    return _attach(refresh(lake))
+
+
+def _attach(path: Path) -> duckdb.DuckDBPyConnection:
+    # Not `connect(path)`: DuckDB would hand out the file that any older connection of this process still reads,
+    # even when another has taken its place.
+    connection = duckdb.connect()
+    try:
+        connection.execute(f"ATTACH {_literal(str(path))} AS lake (READ_ONLY)")
+        connection.execute("USE lake")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def refresh(lake: Lake) -> Path:
@@ -56,9 +69,8 @@ def refresh(lake: Lake) -> Path:
     if _shown(path) == _wanted(lake):
         return path
     with _lock(path):
-        wanted = _wanted(lake)  # read under the lock: what is built is never older than what stands there
-        shown = _shown(path)
-        if shown == wanted or _is_newer(shown, wanted):
+        wanted = _wanted(lake)  # read under the lock: never older than what stands there
+        if _shown(path) == wanted:
             return path
         waiting = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
@@ -71,14 +83,12 @@ def refresh(lake: Lake) -> Path:
 
 
 def _wanted(lake: Lake) -> dict[str, object]:
-    """Root and Delta versions that a fresh catalog shows; stepped tables change with the ledger alone."""
-    return {"root": lake.root, "versions": {t.name: lake.version(t.name) for t in TABLES if not t.stepped}}
-
-
-def _is_newer(shown: dict | None, wanted: dict) -> bool:
-    if shown is None or shown["root"] != wanted["root"]:
-        return False
-    return any(shown["versions"].get(name, -1) > version for name, version in wanted["versions"].items())
+    """What a fresh catalog shows: root, Delta versions (stepped tables change with the ledger alone), and views."""
+    return {
+        "root": lake.root,
+        "versions": {t.name: lake.version(t.name) for t in TABLES if not t.stepped},
+        "views": hashlib.blake2b(repr((TABLES, JOINED, FUNNEL)).encode(), digest_size=8).hexdigest(),
+    }
 
 
 def _shown(path: Path) -> dict | None:
@@ -86,7 +96,7 @@ def _shown(path: Path) -> dict | None:
     if not path.exists():
         return None
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with _attach(path) as connection:
             row = connection.execute("SELECT shown FROM catalog_info").fetchone()
     except duckdb.Error:
         return None  # torn by a full disk, or of another DuckDB: it is derived data, and rebuilt
@@ -102,6 +112,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 def _build(lake: Lake, path: Path, shown: dict[str, object]) -> None:
     with duckdb.connect(str(path)) as connection:
+        connection.execute("BEGIN")  # one write to disk, not one a statement
         connection.execute("CREATE TABLE catalog_info AS SELECT ? AS shown", [json.dumps(shown)])
         for table in TABLES:
             files = [file for s in lake.slices(table.name) if s.num_rows for file in s.files]
@@ -113,6 +124,7 @@ def _build(lake: Lake, path: Path, shown: dict[str, object]) -> None:
         for name, query in JOINED.items():
             connection.execute(f"CREATE VIEW {name} AS {query}")
         connection.execute(FUNNEL)
+        connection.execute("COMMIT")
 
 
 def _view(table: Table, files: list[str]) -> str:
@@ -131,16 +143,26 @@ def _view(table: Table, files: list[str]) -> str:
 def _write_delta_scan(lake: Lake, path: Path) -> None:
     """The same views by DuckDB's delta extension, as SQL: tables at their latest version, finished or not."""
     lines = [
-        "-- Views over the Delta tables themselves (needs DuckDB's delta extension).",
+        "-- Views over the Delta tables themselves, by DuckDB's delta extension (elsewhere: INSTALL and LOAD delta).",
         "-- They show each table's latest version, unfinished steps included; lake.duckdb shows finished steps only.",
-        "LOAD delta;",
+        f"LOAD {_literal(str(_delta_extension()))};",
     ]
     for table in TABLES:
         if lake.version(table.name) >= 0:
-            lines.append(f"CREATE OR REPLACE VIEW {table.name} AS SELECT * FROM delta_scan({_literal(lake.path(table.name))});")
+            lines.append(
+                f"CREATE OR REPLACE VIEW {table.name} AS SELECT * FROM delta_scan({_literal(lake.path(table.name))});"
+            )
     waiting = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     waiting.write_text("\n".join(lines) + "\n")
     os.replace(waiting, path)
+
+
+def _delta_extension() -> Path:
+    """The delta extension that the wheel `duckdb-extension-delta` brings: it loads offline."""
+    import duckdb_extension_delta
+
+    folder = Path(duckdb_extension_delta.__file__).parent / "extensions" / f"v{duckdb.__version__}"
+    return folder / "delta.duckdb_extension"
 
 
 def _quoted(name: str) -> str:
@@ -151,7 +173,7 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _sql_type(dtype: pl.DataType | type[pl.DataType]) -> str:
+def _sql_type(dtype: pl.DataType | pl.datatypes.DataTypeClass) -> str:
     """DuckDB's name of a Polars type of the contract.
 
     Raises:
