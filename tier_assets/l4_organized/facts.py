@@ -82,7 +82,7 @@ class Rejected:
 
 
 def organize(docs: pl.DataFrame, records: pl.DataFrame, settings: Settings) -> Organized:
-    """The facts of `docs`; `records` are rows of L3 (record_id, doc_id, task, messages), of these documents or others."""
+    """The facts of `docs`; `records` are rows of L3 (record_id, doc_id, task, messages)."""
     asked = records.filter(pl.col("task") == "qa").select("record_id", "doc_id", "messages")
     answers: dict[str, list[dict[str, Any]]] = {}
     for record in asked.sort("record_id").iter_rows(named=True):

@@ -1,88 +1,56 @@
-"""Task edit: the model cleans a passage: spelling, punctuation, grammar, left-over layout.
+"""Task edit: the model cleans a passage; of what it changed, only what cannot change the meaning is kept.
 
-In: a passage. Out: the edited passage, accepted where it is an edit of its source: little changed, nothing gutted,
-no number, name, quotation, negation or content word that the source does not have, none of its numbers lost.
+In: a passage. Out: the passage with the safe operations of the model's edit, accepted where the reply is an edit of
+the passage at all and at least one operation is safe. Nothing the model made up can stand in the output: it is the
+source and operations of the kinds in `safe_edits`, and it is checked against the source like any other record.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from algorithms import grounding
+from algorithms.edit_programs import Operation, align, apply
+from tier_assets.l3_refined.safe_edits import safe
 from tier_assets.l3_refined.tasks.task import Candidate, Judgement, Passage, Reason, Task, judged, read_prompt
-from tier_assets.l3_refined.verify import echo, ungrounded
+from tier_assets.l3_refined.verify import ungrounded
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("edit.txt"))
-# Copy editing of the CoNLL-2014 kind changes about a tenth of the words; past these shares it is another text.
-MAX_CHANGED_SHARE: Final = 0.3
-MAX_REMOVED_SHARE: Final = 0.15
-# A spelling correction keeps most letters: "recieve" to "receive" is .86, "raise" to "reduce" .55.
-SPELLING_RATIO: Final = 0.75
+# Below half, the reply is another text and what agrees is chance (read by eye on 50 replies).
+MIN_MATCHED_SHARE: Final = 0.5
+SHOWN_OPERATIONS: Final = 5
 
 
 def parse(reply: str, passage: Passage) -> list[Candidate]:
-    """The reply as the edited passage, without a fence around it."""
-    text = reply.strip().removeprefix("```").removesuffix("```").strip()
-    return [Candidate(prompt=passage.text, output=text, text=text)]
+    """The passage with the safe operations of the reply."""
+    operations, _ = align(passage.text, reply.strip())
+    text = apply(passage.text, safe(operations, passage.text))
+    return [Candidate(prompt=passage.text, output=text, text=text, reply=reply.strip())]
 
 
 def accept(candidate: Candidate, passage: Passage) -> Judgement:
-    """Level 1 where the output is a bounded, faithful edit of the passage."""
-    output, source = candidate.output, passage.text
-    reasons = ungrounded(output, source) + echo(output, PROMPT, source)
-    if not any(r.reason == "empty" for r in reasons):
-        reasons += _not_an_edit(output, source)
-    return judged(reasons)
-
-
-def _not_an_edit(output: str, source: str) -> list[Reason]:
-    if output.split() == source.split():
-        return [Reason("unchanged", "the passage as it was")]
-    before, after = grounding.words(source), grounding.words(output)
-    matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
-    removed = [w for op, a, b, _, _ in matcher.get_opcodes() if op in ("delete", "replace") for w in before[a:b]]
-    added = [w for op, _, _, a, b in matcher.get_opcodes() if op in ("insert", "replace") for w in after[a:b]]
+    """Level 1 where the reply edits the passage and some of its operations are safe."""
+    source, reply = passage.text, candidate.reply
+    operations, matched_share = align(source, reply)
+    kept = safe(operations, source)
     reasons = []
-    changed = max(len(removed), len(added)) / max(1, len(before))
-    if changed > MAX_CHANGED_SHARE:
-        reasons.append(Reason("rewritten", f"{changed:.2f} of the words changed"))
-    gone = (len(before) - len(after)) / max(1, len(before))
-    if gone > MAX_REMOVED_SHARE:
-        reasons.append(Reason("gutted", f"{gone:.2f} of the words removed"))
-    reasons += _facts_changed(output, source)
-    invented = _invented(added, removed, source)
-    if invented:
-        reasons.append(Reason("new_word", ", ".join(invented)))
-    return reasons
+    if grounding.is_refusal(reply) and not grounding.is_refusal(source):
+        reasons.append(Reason("refusal", reply[:80]))
+    if matched_share < MIN_MATCHED_SHARE:
+        reasons.append(Reason("rewritten", f"{matched_share:.2f} of the passage is in the reply"))
+    if not operations:
+        reasons.append(Reason("unchanged", "the passage as it was"))
+    elif not kept:
+        reasons.append(Reason("no_safe_edit", _shown(operations)))
+    return judged(reasons + ungrounded(candidate.output, source))
 
 
-def _facts_changed(output: str, source: str) -> list[Reason]:
-    reasons = []
-    lost = grounding.missing_numbers(source, output)
-    if lost:
-        reasons.append(Reason("lost_number", ", ".join(lost)))
-    before, after = grounding.num_negations(source), grounding.num_negations(output)
-    if before != after:
-        reasons.append(Reason("negation_changed", f"{before} negations before, {after} after"))
-    return reasons
+def _shown(operations: Sequence[Operation]) -> str:
+    shown = [f"{o.old[:20]!r} -> {o.text[:20]!r}" for o in operations[:SHOWN_OPERATIONS]]
+    return ", ".join(shown) + (f" and {len(operations) - len(shown)} more" if len(operations) > len(shown) else "")
 
 
-def _invented(added: list[str], removed: list[str], source: str) -> list[str]:
-    """Added content words that neither the source has nor correct the spelling of a removed word."""
-    known = set(grounding.content_stems(source))
-    gone = Counter(removed)
-    return [
-        word
-        for word in added
-        if word not in grounding.STOPWORDS
-        and word not in grounding.NEGATIONS
-        and grounding.stem(word) not in known
-        and not any(difflib.SequenceMatcher(a=word, b=old).ratio() >= SPELLING_RATIO for old in gone)
-    ]
-
-
-# 1.5 tokens for each of the passage's: an edit that needs more is none.
-EDIT: Final = Task("edit", PROMPT, None, max_tokens=190, parse=parse, accept=accept)
+# A passage's 128 tokens and room for what is written out; whatever follows is no edit.
+EDIT: Final = Task("edit", PROMPT, None, max_tokens=144, parse=parse, accept=accept)

@@ -62,7 +62,7 @@ def parse(reply: str, passage: Passage) -> list[Candidate]:
     if not isinstance(fields, dict) or not all(isinstance(fields.get(k), str) for k in ("question", "answer")):
         raise ValueError("JSON without the strings 'question' and 'answer'")
     question, answer = (" ".join(fields[k].split()) for k in ("question", "answer"))
-    return [Candidate(prompt=question, output=answer, text=f"{question}\n{answer}")]
+    return [Candidate(prompt=question, output=answer, text=f"{question}\n{answer}", reply=reply)]
 
 
 def accept(candidate: Candidate, passage: Passage) -> Judgement:

@@ -33,11 +33,12 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A record as parsed: `prompt` is what a user would say, `output` what the model contributes as the answer."""
+    """A record as parsed: `prompt` is what a user would say, `output` the answer; `reply` what the model wrote."""
 
     prompt: str
     output: str
     text: str
+    reply: str
     style: str | None = None
 
 

@@ -1,0 +1,165 @@
+"""Which operations of an edit are safe: those that cannot change what a passage says.
+
+In: an operation on a source. Out: the kind of safe change it is, or None. White space, marks, case, accents, doubled
+words, articles, written-out short forms, entities, a stray line: a table of kinds, asked in order. A changed word is
+never safe: the bundled model makes "gewarnt" into "gewarum" as readily as it mends (measured on 50 passages).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from algorithms.edit_programs import SAME_MARKS, Operation, tokens
+from algorithms.word_lists import word_set
+
+# Both ways: short forms of news wires, forms and mail.
+EQUIVALENT: Final = frozenset(
+    {
+        ("pct", "%"), ("pct", "percent"), ("percent", "%"), ("dlr", "dollar"), ("dlrs", "dollars"), ("mln", "million"),
+        ("bln", "billion"), ("cts", "cents"), ("shr", "share"), ("shrs", "shares"), ("qtr", "quarter"), ("yr", "year"),
+        ("vs", "versus"), ("govt", "government"), ("dept", "department"), ("corp", "corp."), ("inc", "inc."),
+    }
+)  # fmt: skip
+_ARTICLES: Final = word_set("a an the")
+# "a few" is more than "few"; "its" and "it's" are two words.
+_NO_ARTICLE: Final = word_set("few little lot bit")
+_TWO_WORDS: Final = word_set("its were well ill shell hell wed id wont cant")
+_SENTENCE_ENDS: Final = frozenset(".!?")
+_QUOTES: Final = frozenset("\"'`´“”„‘’«»")
+# Elsewhere a comma may part what belongs together: "guitarist, Jeff Hanneman and".
+_AFTER_COMMA: Final = word_set("and or but which who whose und oder aber sondern")
+MAX_LINE_WORDS: Final = 3
+
+
+def kind(operation: Operation, source: str) -> str | None:
+    """The name of the safe change that `operation` is on `source`; None where it is none."""
+    return next((name for name, holds in KINDS if holds(operation, source)), None)
+
+
+def safe(operations: Sequence[Operation], source: str) -> list[Operation]:
+    """The operations that cannot change what `source` says."""
+    return [o for o in operations if kind(o, source) is not None]
+
+
+def _around(operation: Operation, source: str) -> tuple[str, str]:
+    """The characters before and after the operation's place; empty at the ends."""
+    start, end = operation.char_start, operation.char_end
+    return source[start - 1 : start] if start else "", source[end : end + 1]
+
+
+def _white_space(operation: Operation, source: str) -> bool:
+    if operation.old.strip() or operation.text.strip():
+        return False
+    before, after = _around(operation, source)
+    if not before or not after:
+        return not operation.text
+    if before in _QUOTES or after in _QUOTES:
+        # A straight mark does not say which side it belongs to, but in "Slayer 's".
+        return operation.text == "" and bool(re.match(r"['’]s\b", source[operation.char_end :])) and before.isalpha()
+    if operation.text == "":
+        # "the cat" must stay two words, "1 000" and "3 - 5" as they are; "cat ," may close up.
+        return not (before.isalnum() and after.isalnum()) and not (before.isdigit() or after.isdigit())
+    if operation.old == "":
+        return before in ",;:.!?)" and after.isalpha()
+    if operation.text == "\n":
+        return operation.old.count("\n") == 1 and before in _SENTENCE_ENDS and after.isalpha()  # an indent goes
+    # Wrapped lines are joined; paragraphs stay, and so does a line that begins an item.
+    return operation.text == " " and operation.old.count("\n") <= 1 and (after.isalnum() or "\n" not in operation.old)
+
+
+def _mark_style(operation: Operation, source: str) -> bool:
+    before, after = _around(operation, source)
+    if before.isdigit() and after.isdigit():
+        return False
+    old, new = operation.old, operation.text
+    return len(old) == len(new) == 1 and any(old in marks and new in marks for marks in SAME_MARKS)
+
+
+def _mark_inserted(operation: Operation, source: str) -> bool:
+    """A sentence's end at the end of a line, or a comma before a word that joins."""
+    mark = operation.text.strip()
+    before, _ = _around(operation, source)
+    following = re.match(r"\s*(\w*)", source[operation.char_end :])
+    word = following.group(1) if following else ""
+    if operation.old.strip() or not before.isalpha() or "\n\n" in operation.old:
+        return False
+    if mark in _SENTENCE_ENDS:
+        return operation.char_end == len(source) or ("\n" in operation.old and word[:1].isupper())
+    return operation.text == ", " and operation.old.isspace() and word in _AFTER_COMMA
+
+
+def _case(operation: Operation, source: str) -> bool:
+    """A sentence's first letter rises, or the word I; a name's letter never falls."""
+    old, new = operation.old, operation.text
+    before = source[: operation.char_start].rstrip()
+    rises = old[:1].islower() and new == old[:1].upper() + old[1:]
+    return rises and (old == "i" or not before or before[-1] in _SENTENCE_ENDS)
+
+
+def _accents(operation: Operation, source: str) -> bool:
+    old, new = operation.old.strip(), operation.text.strip()
+    return old.isalpha() and new.isalpha() and old.isascii() and _bare(new) == old and operation.text != operation.old
+
+
+def _bare(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+
+
+def _doubled_word(operation: Operation, source: str) -> bool:
+    """One of two same words goes; "that that" and "had had" are English."""
+    found = [t.text.lower() for t in tokens(operation.old)]
+    if len(found) != 1 or not found[0].isalpha() or operation.text.strip() or found[0] in ("that", "had"):
+        return False
+    before = re.search(r"(\w+)\s*$", source[: operation.char_start])
+    after = re.match(r"\s*(\w+)", source[operation.char_end :])
+    return found[0] in {m.group(1).lower() for m in (before, after) if m}
+
+
+def _article(operation: Operation, source: str) -> bool:
+    old, new = operation.old.strip().lower(), operation.text.strip().lower()
+    following = re.match(r"\s*([a-z]+)", source[operation.char_end :])
+    if {old, new} == {"a", "an"}:
+        return True
+    inserted = not old and new in _ARTICLES and operation.old.isspace() and operation.text[-1:].isspace()
+    return inserted and bool(following) and following is not None and following.group(1) not in _NO_ARTICLE
+
+
+def _equivalent(operation: Operation, source: str) -> bool:
+    pair = (operation.old.strip().lower(), operation.text.strip().lower())
+    return pair in EQUIVALENT or pair[::-1] in EQUIVALENT
+
+
+def _apostrophe(operation: Operation, source: str) -> bool:
+    old, new = operation.old.strip(), operation.text.strip()
+    return old.isalpha() and re.sub("['’]", "", new) == old and old.lower() not in _TWO_WORDS
+
+
+def _entity(operation: Operation, source: str) -> bool:
+    return "&" in operation.old and html.unescape(operation.old).strip() == operation.text.strip()
+
+
+def _stray_line(operation: Operation, source: str) -> bool:
+    """A line of its own at the end of the passage (a wire's name, a button) goes."""
+    if operation.text.strip() or operation.char_end != len(source) or "\n" not in operation.old:
+        return False
+    words = operation.old.split()
+    return 0 < len(words) <= MAX_LINE_WORDS and all(w.isalpha() for w in words)
+
+
+KINDS: Final[tuple[tuple[str, Callable[[Operation, str], bool]], ...]] = (
+    ("white_space", _white_space),
+    ("mark_style", _mark_style),
+    ("mark_inserted", _mark_inserted),
+    ("case", _case),
+    ("accents", _accents),
+    ("doubled_word", _doubled_word),
+    ("article", _article),
+    ("equivalent", _equivalent),
+    ("apostrophe", _apostrophe),
+    ("entity", _entity),
+    ("stray_line", _stray_line),
+)
