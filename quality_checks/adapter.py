@@ -124,8 +124,10 @@ def _validate(
     for result in report.results:
         run = result.expectation_config
         assert run is not None
-        if result.exception_info.get("raised_exception"):
-            raise RuntimeError(f"{run.type}({run.kwargs}): {result.exception_info.get('exception_message')}")
+        info = result.exception_info
+        errors = [e for e in ([info] if "raised_exception" in info else info.values()) if e["raised_exception"]]
+        if errors:
+            raise RuntimeError(f"{run.type}({run.kwargs}): {errors[0]['exception_message']}")
         placed[run.meta["place"]] = result
     return placed
 
@@ -133,7 +135,10 @@ def _validate(
 def _shown(value: object) -> str:
     """A value in few characters; great-expectations gives NaN for a null."""
     item = value.item() if hasattr(value, "item") else value
-    return "null" if item is None or item != item else str(item)[:80]
+    if item is None or item != item:
+        return "null"
+    # pandas makes floats of integers where one is null.
+    return str(int(item) if isinstance(item, float) and item.is_integer() else item)[:80]
 
 
 def _as_finding(expectation: Expectation, num_failed: int, failing: list[tuple[str, str]]) -> Finding:

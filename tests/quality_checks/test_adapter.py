@@ -24,7 +24,7 @@ def test_expectations_in_batches_of_any_size_give_the_same_findings(
     positive, shaped = run_expectations(ROWS.lazy(), (POSITIVE, SHAPED), "key")
     assert (positive.num_failed, positive.failing_keys) == (3, ("b", "d", "e"))
     assert (shaped.num_failed, shaped.failing_keys) == (2, ("b", "c"))
-    assert positive.detail == "a count [expect_column_values_to_be_between(column=n, min_value=0)]; found n=-1.0"
+    assert positive.detail == "a count [expect_column_values_to_be_between(column=n, min_value=0)]; found n=-1"
 
 
 def test_expectations_of_no_rows_pass() -> None:
