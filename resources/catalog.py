@@ -111,6 +111,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _build(lake: Lake, path: Path, shown: dict[str, object]) -> None:
+    lake = lake.at_one_moment()
     with duckdb.connect(str(path)) as connection:
         connection.execute("BEGIN")  # one write to disk, not one a statement
         connection.execute("CREATE TABLE catalog_info AS SELECT ? AS shown", [json.dumps(shown)])

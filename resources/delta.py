@@ -7,6 +7,7 @@ A kill before the commit leaves readers on the old version; orphaned files go wi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -74,6 +75,23 @@ class Written:
     token: str
     num_rows: int
     turn: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice as readers see it: its files, and the Delta version and state they stand at."""
+
+    partition: dict[str, str]
+    version: int
+    files: tuple[str, ...]
+    num_rows: int
+
+    @property
+    def state(self) -> str:
+        """Fingerprint of the files: their names bear their commit's token, so equal names are equal bytes, in a lake
+        that was moved too."""
+        names = sorted(file.rsplit("/", 1)[-1] for file in self.files)
+        return hashlib.blake2b("\n".join(names).encode(), digest_size=8).hexdigest()
 
 
 @dataclass
@@ -271,3 +289,19 @@ def _version_of(stage: Stage) -> int | None:
         if entry.get("token") == stage.token:
             return int(entry["version"])
     return None
+
+
+def active_files(delta: DeltaTable, root: str) -> dict[str, list[tuple[str, int]]]:
+    """Folder -> [(absolute path, rows)] of a version's files; "" is the folder of an unpartitioned table."""
+    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
+    folders: dict[str, list[tuple[str, int]]] = {}
+    for path, rows in sorted(zip(actions["path"].to_list(), actions["num_records"].to_list())):
+        folder = path.rsplit("/", 1)[0] if "/" in path else ""
+        folders.setdefault(folder, []).append((f"{root}/{path}", rows or 0))
+    return folders
+
+
+def as_slice(folder: str, version: int, files: list[tuple[str, int]]) -> Slice:
+    """The slice in a folder, from its files and their rows."""
+    partition = dict(part.split("=", 1) for part in folder.split("/")) if folder else {}
+    return Slice(partition, version, tuple(path for path, _ in files), sum(rows for _, rows in files))

@@ -8,11 +8,13 @@ commits. Log tables (sources, ledger, replies, telemetry) are read at their late
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
+import re
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,31 +24,29 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from pyarrow.fs import FileSystem
 
-from resources.delta import RacingWriterError, Stage, Written, commit, commits_of, open_or_create, slice_name
+from resources.delta import (
+    MAX_COMMIT_RETRIES,
+    RacingWriterError,
+    Slice,
+    Stage,
+    Written,
+    active_files,
+    as_slice,
+    commit,
+    commits_of,
+    open_or_create,
+    slice_name,
+)
 from tier_tables import TABLES, TIER_LEDGER, Table, table
 
 FORMAT_VERSION = 1
 SETTINGS = ("smoke", "default")  # how much a run spends: `make demo` makes a lake with smoke settings
-COMPACT_LEDGER_AT = 64  # files: each finished step adds one
+COMPACT_LOG_AT = 64  # files: each append to a log table adds one
+UNFIT_FOR_PATHS = re.compile(r"[^\w /.+@~,():'-]")  # Delta, Polars or DuckDB fail on one of these (or find no files)
 
 
 class LakeFormatError(RuntimeError):
     """The root holds a lake of another format version, or something that is no lake."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """One slice as readers see it: its files, and the Delta version and state they stand at."""
-
-    partition: dict[str, str]
-    version: int
-    files: tuple[str, ...]
-    num_rows: int
-
-    @property
-    def state(self) -> str:
-        """Fingerprint of the files: file names bear their commit's token, so equal names are equal bytes."""
-        return hashlib.blake2b("\n".join(sorted(self.files)).encode(), digest_size=8).hexdigest()
 
 
 class Lake:
@@ -54,13 +54,17 @@ class Lake:
 
     Raises:
         LakeFormatError: the root was written by another format version.
+        ValueError: the root's path has characters that Delta's paths do not take.
     """
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self.is_local = "://" not in root
         self.root = str(Path(root).absolute()) if self.is_local else root.rstrip("/")
         self.storage_options = dict(storage_options) if storage_options else None
+        if self.is_local and (unfit := sorted(set(UNFIT_FOR_PATHS.findall(self.root)))):
+            raise ValueError(f"a lake cannot lie at {self.root!r}: Delta's paths do not take {''.join(unfit)!r}")
         self._ledger: tuple[int, pl.DataFrame] | None = None
+        self._still = False
         self.settings = self._about().get("settings", "default")
 
     def __repr__(self) -> str:
@@ -75,7 +79,10 @@ class Lake:
         marker = Path(self.root, "lake.json")
         if not marker.exists():
             return {}
-        about = json.loads(marker.read_text())
+        try:
+            about = json.loads(marker.read_text())
+        except ValueError as error:
+            raise LakeFormatError(f"{marker} is no description of a lake: {error}") from error
         if about.get("format_version") != FORMAT_VERSION:
             raise LakeFormatError(
                 f"{self.root} was written by lake format {about.get('format_version')!r}; "
@@ -94,7 +101,7 @@ class Lake:
         if not self.is_local or Path(self.root, "lake.json").exists():
             return
         Path(self.root).mkdir(parents=True, exist_ok=True)
-        waiting = Path(self.root, f".lake.json.{os.getpid()}")
+        waiting = Path(self.root, f".lake.json.{uuid.uuid4().hex}")
         waiting.write_text(json.dumps({"format_version": FORMAT_VERSION, "settings": settings}) + "\n")
         os.replace(waiting, Path(self.root, "lake.json"))
         self.settings = settings
@@ -116,13 +123,21 @@ class Lake:
         delta = self._delta(name)
         return -1 if delta is None else delta.version()
 
+    def at_one_moment(self) -> Lake:
+        """This lake with the ledger as it is now: whatever finishes later does not show in it."""
+        still = copy.copy(self)
+        still._ledger, still._still = (self.version("tier_ledger"), self.ledger()), True
+        return still
+
     def ledger(self) -> pl.DataFrame:
         """All finished steps, oldest first."""
+        if self._still and self._ledger is not None:
+            return self._ledger[1]
         delta = self._delta("tier_ledger")
         if delta is None:
             return TIER_LEDGER.empty()
         if self._ledger is None or self._ledger[0] != delta.version():
-            files = [path for path, _ in _active_files(delta, self.path("tier_ledger")).get("", [])]
+            files = [path for path, _ in active_files(delta, self.path("tier_ledger")).get("", [])]
             rows = self._read(TIER_LEDGER, files).sort("finished_at", "step", "corpus").collect()
             self._ledger = (delta.version(), rows)
         return self._ledger[1]
@@ -143,18 +158,13 @@ class Lake:
         Raises:
             ValueError: unknown table or partition column.
         """
-        described = table(name)
-        unknown = set(partition or {}) - set(described.partition_by)
-        if unknown:
-            raise ValueError(
-                f"{name!r} has no partition columns {sorted(unknown)}; it has {list(described.partition_by)}"
-            )
+        described = _with_partition(name, partition)
         delta = self._delta(name)
         if delta is None:
             return []
-        active = _active_files(delta, self.path(name))
+        active = active_files(delta, self.path(name))
         if not described.stepped:
-            found = [_as_slice(folder, delta.version(), files) for folder, files in sorted(active.items())]
+            found = [as_slice(folder, delta.version(), files) for folder, files in sorted(active.items())]
         else:
             found = self._named_slices(name, active)
         wanted = (partition or {}).items()
@@ -173,8 +183,8 @@ class Lake:
             if not (versions[last] in tokens and tokens <= set(versions.values())):
                 # Someone committed this slice and did not finish, or the slice is empty: look at the version itself.
                 at = self._delta(name, last)
-                files = _active_files(at, self.path(name)).get(folder, []) if at is not None else []
-            found.append(_as_slice(folder, last, files))
+                files = active_files(at, self.path(name)).get(folder, []) if at is not None else []
+            found.append(as_slice(folder, last, files))
         return found
 
     def _outputs(self, name: str) -> list[dict]:
@@ -197,12 +207,17 @@ class Lake:
             name: the table.
             partition: values of all or some partition columns.
             version: a Delta version to travel to instead of what the ledger names now.
+
+        Raises:
+            ValueError: unknown table, partition column or version.
         """
-        described = table(name)
+        described = _with_partition(name, partition)
         if version is not None:
+            if not 0 <= version <= (last := self.version(name)):
+                raise ValueError(f"{name!r} has no version {version}; it has 0 to {last}")
             delta = self._delta(name, version)
-            folders = {} if delta is None else _active_files(delta, self.path(name))
-            slices = [_as_slice(folder, version, files) for folder, files in sorted(folders.items())]
+            folders = {} if delta is None else active_files(delta, self.path(name))
+            slices = [as_slice(folder, version, files) for folder, files in sorted(folders.items())]
             slices = [s for s in slices if all(s.partition.get(c) == v for c, v in (partition or {}).items())]
         else:
             slices = self.slices(name, partition)
@@ -230,10 +245,16 @@ class Lake:
         columns: Sequence[str] | None = None,
         rows: int = 4096,
     ) -> Iterator[pl.DataFrame]:
-        """The rows in stable order, at most `rows` at a time: memory holds one row group and one batch."""
+        """The rows in stable order, at most `rows` at a time: memory holds one row group and one batch.
+
+        Raises:
+            ValueError: unknown table, partition column or column.
+        """
         described = table(name)
         wanted = list(columns) if columns is not None else described.schema.names()
-        inside = [c for c in wanted if c not in described.partition_by]
+        if unknown := set(wanted) - set(described.schema.names()):
+            raise ValueError(f"{name!r} has no columns {sorted(unknown)}; it has {described.schema.names()}")
+        inside = [c for c in wanted if c not in described.partition_by] or described.file_schema.names()[:1]
         for piece in self.slices(name, partition):
             outside = [pl.lit(v, described.schema[c]).alias(c) for c, v in piece.partition.items() if c in wanted]
             for file in piece.files:
@@ -264,12 +285,17 @@ class Lake:
 
         Raises:
             RacingWriterError: another writer committed the slice since the stage was begun.
+            ValueError: to extend a slice that an unfinished step has replaced.
         """
         drop: frozenset[str] = frozenset()
         if mode == "extend":
             delta = open_or_create(stage.root, stage.table, self.storage_options)
-            here = {path for path, _ in _active_files(delta, stage.root).get(stage.slice, [])}
+            here = {path for path, _ in active_files(delta, stage.root).get(stage.slice, [])}
             named = {f for s in self.slices(stage.table.name, stage.partition) for f in s.files}
+            if named - here:
+                raise ValueError(
+                    f"{stage.slice} of {stage.table.name!r} was replaced by an unfinished step; replace it again"
+                )
             drop = frozenset(path[len(stage.root) + 1 :] for path in here - named)
         return commit(stage, mode, {"run_id": run_id}, drop)
 
@@ -290,11 +316,13 @@ class Lake:
         """Append to a log table; returns its new version.
 
         Raises:
-            ValueError: the table is written by steps.
+            ValueError: the table is written by steps; a column is missing or one too many.
         """
         described = table(name)
         if described.stepped:
             raise ValueError(f"{name!r} is written by steps: use replace() and finish()")
+        if set(rows.columns) != set(described.schema.names()):
+            raise ValueError(f"rows for {name!r} have columns {rows.columns}; it has {described.schema.names()}")
         self.create()
         # Existing first: the schema and its partitions are the contract's, not those of the first rows.
         delta = open_or_create(self.path(name), described, self.storage_options)
@@ -303,36 +331,49 @@ class Lake:
             delta,
             conformed.to_arrow(compat_level=pl.CompatLevel.oldest()),
             mode="append",
-            commit_properties=CommitProperties(max_commit_retries=100),
+            commit_properties=CommitProperties(max_commit_retries=MAX_COMMIT_RETRIES),
         )
+        if not described.partition_by:
+            self._compact(name)
         return self.version(name)
 
-    def finish(self, row: Mapping[str, object]) -> None:
-        """Append a step's ledger row: from now on readers see what it wrote."""
-        filled = {c: row.get(c) for c in TIER_LEDGER.schema.names()} | {"finished_at": datetime.now(UTC)}
-        self.append("tier_ledger", pl.DataFrame([filled], schema=TIER_LEDGER.schema))
-        delta = self._delta("tier_ledger")
-        if delta is not None and len(delta.file_uris()) > COMPACT_LEDGER_AT:
+    def _compact(self, name: str) -> None:
+        delta = self._delta(name)
+        if delta is not None and len(delta.file_uris()) > COMPACT_LOG_AT:
             try:
                 delta.optimize.compact()
             except CommitFailedError:
-                # Another step appended meanwhile: the ledger is whole, and the next step compacts.
+                # Another writer compacted meanwhile: the log is whole either way.
                 return
 
+    def finish(self, row: Mapping[str, object]) -> None:
+        """Append a step's ledger row: from now on readers see what it wrote.
 
-def _active_files(delta: DeltaTable, root: str) -> dict[str, list[tuple[str, int]]]:
-    """Folder -> [(absolute path, rows)] of a version's files; "" is the folder of an unpartitioned table."""
-    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-    folders: dict[str, list[tuple[str, int]]] = {}
-    for path, rows in sorted(zip(actions["path"].to_list(), actions["num_records"].to_list())):
-        folder = path.rsplit("/", 1)[0] if "/" in path else ""
-        folders.setdefault(folder, []).append((f"{root}/{path}", rows or 0))
-    return folders
+        Raises:
+            ValueError: a name that the ledger has no column for.
+        """
+        if unknown := set(row) - set(TIER_LEDGER.schema.names()):
+            raise ValueError(f"the ledger has no columns {sorted(unknown)}; it has {TIER_LEDGER.schema.names()}")
+        filled = {c: row.get(c) for c in TIER_LEDGER.schema.names()} | {"finished_at": datetime.now(UTC)}
+        self.append("tier_ledger", pl.DataFrame([filled], schema=TIER_LEDGER.schema))
+
+    def vacuum(self, name: str) -> list[str]:
+        """Delete data files that were removed, or staged and never committed, longer ago than the table's retention.
+
+        Files that a reader sees stay however old: an unfinished step may have removed them. Returns what was deleted.
+        """
+        delta = self._delta(name)
+        if delta is None:
+            return []
+        versions = sorted({s.version for s in self.slices(name)})
+        return delta.vacuum(dry_run=False, full=True, keep_versions=versions)
 
 
-def _as_slice(folder: str, version: int, files: list[tuple[str, int]]) -> Slice:
-    partition = dict(part.split("=", 1) for part in folder.split("/")) if folder else {}
-    return Slice(partition, version, tuple(path for path, _ in files), sum(rows for _, rows in files))
+def _with_partition(name: str, partition: Mapping[str, str] | None) -> Table:
+    described = table(name)
+    if unknown := set(partition or {}) - set(described.partition_by):
+        raise ValueError(f"{name!r} has no partition columns {sorted(unknown)}; it has {list(described.partition_by)}")
+    return described
 
 
 __all__ = ["TABLES", "Lake", "LakeFormatError", "RacingWriterError", "Slice", "Stage", "Written"]
