@@ -15,7 +15,7 @@ BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (
 META_CHARSET: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 HEADER_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 # Escape-based charsets are valid ASCII and so valid UTF-8: only for them does the label come before the bytes.
-STATEFUL: Final = ("iso-2022", "hz", "utf-7", "utf-16", "utf-32")
+STATEFUL: Final = ("iso2022", "hz", "utf-7", "utf-16", "utf-32")
 BREAKS: Final = re.compile(r"[ \t]*(?:\r\n?|[\n\x0b\x0c\x85\u2028\u2029])")
 FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 SNIFFED_BYTES: Final = 4096

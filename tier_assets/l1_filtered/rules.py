@@ -66,7 +66,7 @@ def _share(part: str, whole: str) -> pl.Expr:
     return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole)).otherwise(0.0)
 
 
-_words, _mean_length = pl.col("num_words"), _share("word_chars", "num_words")
+_chars, _words, _mean_length = pl.col("num_chars"), pl.col("num_words"), _share("word_chars", "num_words")
 _letter_share = _share("num_alpha_tokens", "num_words")
 _stops = pl.col("num_stop_words")
 _terminal_share = _share("terminal_lines", "num_lines")
@@ -78,7 +78,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("too_few_words", _words, _words < 50, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
     # Where a record is a unit by itself, Gopher's 50 would take most mails and dictionary entries.
     Rule("too_few_words", _words, _words < 10, LOWERED, (Kind.RECORD,), not_languages=UNSPACED),
-    Rule("too_few_characters", pl.col("num_chars"), pl.col("num_chars") < 50, f"{GOPHER}, for unspaced scripts"),
+    Rule("too_few_characters", _chars, _chars < 50, f"{GOPHER}, for unspaced scripts", languages=UNSPACED),
     # Books and manuals are longer than any honest page.
     Rule("too_many_words", _words, _words > 100_000, GOPHER, (Kind.PAGE,)),
     Rule("words_too_short", _mean_length, _mean_length < 3, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),

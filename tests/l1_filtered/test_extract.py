@@ -1,0 +1,155 @@
+"""Extraction: every kind of record to text, or a reason."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tier_assets.l1_filtered.decode import decode, tidy
+from tier_assets.l1_filtered.extract import Extracted, NoText, extract
+
+SENTENCES = "The river rose in the night and the bridge was closed to all traffic. " * 5
+PAGE = (
+    "<html><head><title>Floods</title></head><body><nav><a href='/'>Home</a><a href='/b'>Sport</a></nav>"
+    f"<article><h1>Floods</h1><p>{SENTENCES}</p><p>{SENTENCES}</p></article><footer>Imprint</footer></body></html>"
+)
+
+
+def test_extract_html_page_gives_main_text_and_title():
+    found = extract(PAGE.encode(), "text/html; charset=utf-8", "https://example.org/a")
+    assert isinstance(found, Extracted)
+    assert (found.title, found.extractor) == ("Floods", "trafilatura")
+    assert SENTENCES.strip() in found.text
+    assert "Sport" not in found.text
+    assert "Imprint" not in found.text
+
+
+def test_extract_html_without_declared_type_is_recognised():
+    assert extract(PAGE.encode(), None, None).extractor == "trafilatura"
+
+
+def test_extract_html_that_trafilatura_refuses_falls_back():
+    page = b"<html><body><div class='comments'>Nothing here but what readers had to say</div></body></html>"
+    found = extract(page, "text/html", None)
+    assert (found.text, found.extractor) == ("Nothing here but what readers had to say", "resiliparse")
+
+
+@pytest.mark.parametrize(
+    ("raw", "content_type", "reason"),
+    [
+        (b"", "text/html", "empty_text"),
+        (b" \n\t ", "text/plain", "empty_text"),
+        (b"--- ... ---", "text/plain", "empty_text"),
+        (b"<html><body></body></html>", "text/html", "no_main_text"),
+        (b"\x89PNG\r\n\x1a\n" + b"\x00" * 50, "text/html", "not_text"),
+        (b"%PDF-1.7 ...", "application/pdf", "not_text"),
+        (b"body{}", "text/css", "not_text"),
+        (bytes(range(128, 256)) * 20 + b"\x00" * 2000, "text/plain", "not_text"),
+        (b'{"a": ', "application/json", "malformed_json"),
+        (b"[1, 2]", "application/json", "not_an_object"),
+        (b'"just a string"', "application/json", "not_an_object"),
+        (b'{"n": 1}', "application/json", "empty_text"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "application/json", "malformed_json"),
+        (b"Subject: x\nContent-Type: image/png\n\nabc", "message/rfc822", "empty_text"),
+    ],
+)
+def test_extract_record_without_text_gives_a_reason(raw, content_type, reason):
+    found = extract(raw, content_type, None)
+    assert isinstance(found, NoText)
+    assert found.reason == reason
+
+
+def test_extract_colspan_beyond_all_bounds_still_gives_text():
+    page = PAGE.replace("<article>", "<article><table><tr><td colspan=9007199254740991>cell</td></tr></table>")
+    assert SENTENCES.strip() in extract(page.encode(), "text/html", None).text
+
+
+def test_extract_mail_prefers_plain_part_and_decodes_it():
+    mail = (
+        b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=b\n\n"
+        b"--b\nContent-Type: text/html\n\n<p>HTML</p>\n"
+        b"--b\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n"
+        b"Sch=F6ne Gr=FC=DFe aus K=\n=F6ln\n--b--\n"
+    )
+    found = extract(mail, "message/rfc822", None)
+    assert (found.title, found.text, found.extractor) == ("Grüße", "Schöne Grüße aus Köln", "mail_plain")
+
+
+def test_extract_mail_with_html_only_gives_its_main_text():
+    mail = f"Subject: Floods\nContent-Type: text/html\n\n{PAGE}".encode()
+    found = extract(mail, "message/rfc822", None)
+    assert (found.title, found.extractor) == ("Floods", "mail_html")
+    assert SENTENCES.strip() in found.text
+
+
+def test_extract_mail_attachment_is_left_out():
+    mail = (
+        b"Subject: a\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n"
+        b"Content-Disposition: attachment; filename=x.txt\n\nsecret\n--b\nContent-Type: text/plain\n\nbody\n--b--\n"
+    )
+    assert extract(mail, "message/rfc822", None).text == "body"
+
+
+def test_extract_mail_with_unknown_charset_and_broken_header_is_read():
+    mail = b"Subject: =?x-unknown?q?a?=\nContent-Type: text/plain; charset=klingon\n\nqapla is fine\n"
+    assert extract(mail, "message/rfc822", None).text == "qapla is fine"
+
+
+@pytest.mark.parametrize(
+    ("record", "title", "text", "extractor"),
+    [
+        ({"text": "A body.", "title": "T"}, "T", "A body.", "json_field"),
+        ({"content": "A body.", "id": 3}, None, "A body.", "json_field"),
+        ({"text": "", "body": "B."}, None, "B.", "json_field"),
+        (
+            {"Economy": {"GDP": {"text": "$1 billion"}, "n": 3}, "List": ["a", "b"]},
+            None,
+            "Economy / GDP: $1 billion\nList: a\nList: b",
+            "json_leaves",
+        ),
+    ],
+)
+def test_extract_json_object_gives_its_text(record, title, text, extractor):
+    found = extract(json.dumps(record).encode(), "application/json", "f#1")
+    assert (found.title, found.text, found.extractor) == (title, text, extractor)
+
+
+def test_extract_json_with_html_field_gives_its_main_text():
+    found = extract(json.dumps({"html": PAGE, "url": "https://example.org"}).encode(), "application/json", "f#1")
+    assert (found.title, found.extractor) == ("Floods", "trafilatura")
+
+
+def test_extract_json_with_lone_surrogate_gives_text_that_encodes():
+    found = extract(b'{"text": "a\\ud800b, and some more"}', "application/json", None)
+    assert found.text.encode() == b"ab, and some more"
+
+
+def test_extract_xml_entities_are_not_expanded():
+    bomb = b'<!DOCTYPE a [<!ENTITY b "bomb bomb">]><a>before &b; after</a>'
+    assert "bomb bomb" not in extract(bomb, "application/xml", None).text
+
+
+@pytest.mark.parametrize(
+    ("raw", "content_type", "text"),
+    [
+        ("Übung".encode(), "text/plain; charset=latin-1", "Übung"),  # a wrong label on UTF-8
+        ("Übung".encode("cp1252"), "text/plain; charset=windows-1252", "Übung"),
+        ("“ja”".encode("cp1252"), "text/plain; charset=iso-8859-1", "“ja”"),  # as browsers read Latin-1
+        ("日本".encode("iso-2022-jp"), "text/plain; charset=iso-2022-jp", "日本"),
+        ("Übung".encode("utf-16"), "text/plain", "Übung"),
+        (b"\xef\xbb\xbfabc", "text/plain", "abc"),
+        ("<meta charset=koi8-r>Привет, мир".encode("koi8-r"), "text/html", "<meta charset=koi8-r>Привет, мир"),
+        ("Übung".encode("cp1252"), "text/plain; charset=rot13", "Übung"),  # not a charset
+    ],
+)
+def test_decode_declared_or_detected_charset_gives_text(raw, content_type, text):
+    assert decode(raw, content_type) == (text, 0)
+
+
+def test_decode_text_cut_in_mid_character_counts_one_invalid():
+    assert decode("aÜ".encode()[:-1], "text/plain") == ("a\ufffd", 1)
+
+
+def test_tidy_breaks_controls_and_trailing_blanks_are_gone():
+    assert tidy("\ufeffa \r\nb\x00\x07\tc\x85d\u2028e\n\n") == "\ufeffa\nb\tc\nd\ne"

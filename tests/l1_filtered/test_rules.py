@@ -1,0 +1,103 @@
+"""The rules: both sides of each edge, and what they must leave alone."""
+
+from __future__ import annotations
+
+import random
+
+import polars as pl
+import pytest
+
+from tier_assets.l1_filtered.rules import RULES, Kind, judge
+
+WORDS = ["river", "bridge", "night", "storm", "council", "market", "school", "winter", "summer", "garden", "letter", "engine", "planet", "doctor", "history", "number", "music", "people", "water", "window", "mountain", "village", "paper", "story", "answer", "question", "island", "family", "morning", "evening"]
+
+
+def prose(num_words: int, seed: int = 0) -> str:
+    """Sentences of ten words in paragraphs of five sentences; no n-gram of note repeats."""
+    draw = random.Random(seed)
+    words = [draw.choice(WORDS) + draw.choice(["", "s", "ly", "ful", "less"]) for _ in range(num_words)]
+    words[0:2] = ["the", "and"]
+    sentences = [" ".join(words[i : i + 10]) + "." for i in range(0, num_words, 10)]
+    return "\n".join(" ".join(sentences[i : i + 5]) for i in range(0, len(sentences), 5))
+
+
+def reason(text: str, **columns: str) -> str | None:
+    return judge(pl.DataFrame({"text": [text]} | {name: [value] for name, value in columns.items()}))["reason"].item()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (prose(200), None),
+        (prose(49), "too_few_words"),
+        (prose(50), None),
+        (prose(50).replace(" ", " a I of u 9 x "), "words_too_short"),
+        (" ".join(w * 3 for w in prose(100).split()), "words_too_long"),
+        (prose(100) + " #tag" * 20, "too_many_hashes"),
+        ("## Heading\n" * 1 + prose(100), None),
+        (prose(100).replace(". ", "... ").replace(".\n", "...\n") + " ..." * 11, "too_many_ellipses"),
+        (prose(2000).replace("\n", "...\n"), "too_many_ellipsis_lines"),
+        ("- " + prose(2000).replace("\n", "\n- "), "too_many_bullet_lines"),
+        (prose(100) + " 12345" * 60, "too_few_words_with_letters"),
+        (prose(100).replace("the ", "river "), "too_few_stop_words"),
+        ("\n".join([prose(60, seed=i % 3).replace("\n", " ") for i in range(9)]), "repeated_lines"),
+        (prose(100) + (" night storm" * 40), "repeated_2_gram"),
+        (prose(400).replace("\n", " ").replace(".", ","), "too_few_finished_lines"),
+        (prose(200).replace(" ", "\n", 3).replace(". ", ".\n").replace("s ", "s\n"), "too_many_short_lines"),
+        (prose(400).replace("river", "Lorem ipsum"), "lorem_ipsum"),
+        (prose(2000) + " " + "x" * 1001, "word_too_long"),
+        ("", "too_few_words"),
+    ],
+)
+def test_judge_page_is_rejected_for(text, expected):
+    assert reason(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bit bucket: the universal data sink, originally the mythical receptacle used to catch bits.",
+        "Let $x_1, x_2 \\in \\mathbf{R}$ with $x_1 < x_2$. Then $f(x_1) \\le f(x_2)$ by Lemma 3.2, so that $f$ is monotone.",
+        "On Tue, Ann wrote:\n> Shall we meet?\n\nYes, at 10:30.\n-- \nBob",
+        "def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    return a - b\n",
+        "\n".join(["Shall I compare thee", "to a summer's day", "thou art more lovely", "and more temperate"]),
+    ],
+)
+def test_judge_record_of_legitimate_kind_is_kept(text):
+    assert reason(text, extractor="plain") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nine words are not quite enough for any record", "too_few_words"),
+        ("with ten words or more any record will be kept", None),
+        ("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 a b", "words_too_short"),
+    ],
+)
+def test_judge_record_of_little_text_is_rejected_for(text, expected):
+    assert reason(text, extractor="json_field") == expected
+
+
+def test_judge_german_page_needs_no_english_stop_words():
+    german = prose(200).replace("the ", "der ").replace("and ", "und ")
+    assert reason(german, language="de") is None
+    assert reason(german, language="en") == "too_few_stop_words"
+
+
+def test_judge_chinese_page_is_not_counted_by_blanks():
+    text = "".join(chr(0x4E00 + (i * 7919) % 5000) + ("。\n" if i % 40 == 39 else "") for i in range(400))
+    assert reason(text, language="zh") is None
+
+
+def test_judge_detail_holds_the_deciding_number():
+    assert judge(pl.DataFrame({"text": ["Three short words."]})).row(0) == ("too_few_words", "3.0")
+
+
+def test_judge_no_rows_give_no_rows():
+    assert judge(pl.DataFrame({"text": []}, schema={"text": pl.String})).height == 0
+
+
+def test_rules_name_source_and_kind():
+    assert all(rule.source and rule.kinds and rule.reason == rule.reason.lower() for rule in RULES)
+    assert {kind for rule in RULES for kind in rule.kinds} == set(Kind)
