@@ -1,9 +1,8 @@
 """The resources that Dagster hands to assets: the lake and its catalog."""
 
-from __future__ import annotations
-
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -13,11 +12,43 @@ from dagster_duckdb import DuckDBResource
 from resources.lake import Lake
 
 
+class Refused(Protocol):
+    """A partition that must not be built on."""
+
+    @property
+    def key(self) -> str:
+        """Partition key."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """Which check failed, and what to do."""
+        ...
+
+
+class Sound(Protocol):
+    """Which partitions of a parent tier may be built on."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Partition keys."""
+        ...
+
+    @property
+    def refused(self) -> Sequence[Refused]:
+        """The others."""
+        ...
+
+
 class Gate(Protocol):
-    """Says whether a tier may be made from its parent."""
+    """Says whether a tier may be made from its parent, as that stands now."""
 
     def require(self, tier: str, corpus: str, snapshot: str) -> None:
-        """Raises when the parent tier's partition has not passed its blocking checks as it stands now."""
+        """Raises when the parent tier's partition has not passed its blocking checks."""
+
+    def sound(self, tier: str) -> Sound:
+        """The parent tier's partitions, sound and refused."""
+        ...
 
 
 def lake_root() -> str:
@@ -39,7 +70,7 @@ def catalog_resource(root: str) -> DuckDBResource:
 
 
 class HandleIOManager(dg.ConfigurableIOManager):
-    """Keeps the small handles that ops of one run pass on, so that a retried op finds them; tables are not kept here."""
+    """Keeps the small handles that ops of one run pass on, so that a retried op finds them; never tables."""
 
     folder: str
 

@@ -1,7 +1,5 @@
 """L0 in Dagster: registered sources become rows of raw bytes; nothing is ever removed."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

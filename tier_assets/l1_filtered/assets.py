@@ -1,7 +1,5 @@
 """L1 in Dagster: raw records become extracted, cleaned, judged, de-duplicated text."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path

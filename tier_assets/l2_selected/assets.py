@@ -1,15 +1,13 @@
 """L2 in Dagster: the seed is rated, a scorer is learnt, every partition is scored and selected."""
 
-from __future__ import annotations
-
 import time
 
 import dagster as dg
 import polars as pl
+from resources.language_models.resource import GpuLanguageModel
 
 from resources.dagster_resources import Gate
 from resources.lake import Lake
-from resources.language_models.resource import GpuLanguageModel
 from resources.progress import bar
 from resources.report import materialisation
 from resources.step import Staged, Step, code_version, cpu_seconds, reads_of
@@ -46,11 +44,13 @@ def rate_seed(
 ) -> Staged:
     """Draw the seed over all partitions and have the language model rate it."""
     cpu, start = cpu_seconds(), time.perf_counter()
-    for partition in lake.partitions("l1_filtered"):
-        gate.require("l2", partition["corpus"], partition["snapshot"])
+    sound = gate.sound("l2")
+    for refused in sound.refused:
+        context.log.warning(refused.why)
     settings = annotate_settings(lake)
     staged = Staged({}, reads_of(lake, {"l1_filtered": {}}))
-    seed = annotate.draw_seed(lake.scan("l1_filtered"), settings.size, settings.seed)
+    pool = [lake.scan("l1_filtered", partition_of(key)) for key in sound.keys]
+    seed = annotate.draw_seed(pl.concat([lake.scan("l1_filtered").head(0), *pool]), settings.size, settings.seed)
     if seed.is_empty():
         raise ValueError("no document in l1_filtered to rate; run the tiers below first")
     model = llm.open(lake, "l2_annotations")

@@ -1,0 +1,279 @@
+"""The `lake` command: ingest files, make the tiers, check them, ask them, follow a row to its bytes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tier_tables import TIERS
+
+if TYPE_CHECKING:
+    from resources.lake import Lake
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="A lakehouse for LLM training data: tiers L0 to L4 as Dagster assets in Delta Lake.\n\n"
+    "`LAKE_ROOT` names the lake (default `.lake`), `LAKE_LLM` the language model (default: the bundled one). "
+    "Results go to standard output, all else to standard error.",
+)
+CORPUS = Annotated[str | None, typer.Option(help="Only this corpus.", metavar="C")]
+SNAPSHOT = Annotated[str | None, typer.Option(help="Only this snapshot.", metavar="S")]
+
+
+class BadInput(typer.Exit):
+    """One clear line on standard error, exit status 2."""
+
+    def __init__(self, message: object) -> None:
+        typer.echo(f"lake: {message}", err=True)
+        super().__init__(2)
+
+
+@app.command()
+def ingest(
+    src: Annotated[list[Path], typer.Argument(help="Files or folders.", metavar="SRC...")],
+    corpus: Annotated[str, typer.Option(help="Name of the corpus.", metavar="C")],
+    snapshot: Annotated[str, typer.Option(help="Its snapshot, such as a date.", metavar="S")],
+    licence: Annotated[str | None, typer.Option(help="Licence of these files.", metavar="L")] = None,
+    format: Annotated[str, typer.Option(help="A reader's name; `auto` looks at the content.")] = "auto",
+    link: Annotated[bool, typer.Option("--link", help="Read the files where they are; do not copy them.")] = False,
+) -> None:
+    """Register files as sources of the lake; `lake run` then makes the tiers from them.
+
+    Files are copied into `<lake>/landing/<corpus>/<snapshot>/`. What is registered already is passed over.
+    """
+    from tier_assets.l0_raw.ingest import ingest as register
+
+    lake = _lake()
+    for path in src:
+        try:
+            rows = register(lake, path, corpus=corpus, snapshot=snapshot, licence=licence, format=format, link=link)
+        except (ValueError, OSError) as error:
+            raise BadInput(error) from error
+        typer.echo(f"{path}: {len(rows)} new sources in {corpus}@{snapshot}")
+
+
+@app.command()
+def run(
+    corpus: CORPUS = None,
+    snapshot: SNAPSHOT = None,
+    to: Annotated[str, typer.Option(help="The last tier to make: l0 to l4.")] = "l4",
+    refresh_scorer: Annotated[
+        bool, typer.Option("--refresh-scorer", help="Rate a new seed over all partitions and publish a new scorer.")
+    ] = False,
+) -> None:
+    """Make every tier that is stale, run its checks, and print the funnel.
+
+    The same assets on the same Dagster instance as in the UI (`lake up`). What has not changed is not redone.
+    """
+    if to not in TIERS:
+        raise BadInput(f"unknown tier {to!r}; known: {', '.join(TIERS)}")
+    lake = _lake()
+    keys = _keys(lake, corpus, snapshot)
+    from resources.progress import shown
+    from tier_assets.funnel_text import funnel_text
+    from tier_assets.instance import open_instance
+    from tier_assets.runs import run as run_tiers
+
+    with shown(), open_instance(lake) as instance:
+        outcome = run_tiers(lake, instance, keys, to, refresh_scorer)
+    for about, problem in outcome.problems.items():
+        typer.echo(f"lake: {about}: {problem}", err=True)
+    if not outcome.made and not outcome.problems:
+        typer.echo("nothing has changed: every tier is current", err=True)
+    typer.echo(funnel_text(lake, keys))
+    if outcome.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    tier: Annotated[str | None, typer.Option(help="Only this tier: l0 to l4.")] = None,
+    corpus: CORPUS = None,
+    snapshot: SNAPSHOT = None,
+) -> None:
+    """Judge the tiers as they stand; exit status 1 where a blocking check fails.
+
+    Results are recorded (view `check_results`), the gate obeys them, and `<lake>/reports/checks.html` shows them.
+    """
+    if tier is not None and tier not in TIERS:
+        raise BadInput(f"unknown tier {tier!r}; known: {', '.join(TIERS)}")
+    lake = _lake()
+    from quality_checks.report import write_report
+
+    from quality_checks.judge import judge_partition, record
+    from tier_assets.partitions import partition_of
+    from tier_tables import MAIN_TABLES
+
+    failed = 0
+    for key in _keys(lake, corpus, snapshot):
+        partition = partition_of(key)
+        for name in TIERS if tier is None else (tier,):
+            if lake.last_step(MAIN_TABLES[name].name, partition) is None:
+                continue
+            results = judge_partition(lake, name, **partition)
+            record(lake, results, "cli")
+            for result in results:
+                if not result.passed:
+                    keys = ", ".join(result.failing_keys[:5])
+                    typer.echo(
+                        f"{name} {key} {result.check}: {result.severity}: {result.num_failed} failed "
+                        f"({keys}): {result.detail}"
+                    )
+            blocking = sum(r.blocks for r in results)
+            failed += blocking
+            typer.echo(f"{name} {key}: {sum(r.passed for r in results)} of {len(results)} checks passed")
+    typer.echo(f"report: {write_report(lake)}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A query; without one, a DuckDB prompt opens.")] = None,
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+) -> None:
+    """Ask the tiers in DuckDB's SQL; the views are those of `SHOW TABLES`."""
+    import duckdb
+
+    from resources.catalog import catalog_path, open_catalog, refresh
+    from tier_assets.output import FORMATS, printed
+
+    if format not in FORMATS:
+        raise BadInput(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    lake = _lake()
+    if query is None:
+        refresh(lake)
+        prompt = Path(sys.executable).with_name("duckdb")
+        os.execv(prompt, [str(prompt), "-readonly", str(catalog_path(lake))])
+    with open_catalog(lake) as connection:
+        try:
+            result = connection.sql(query)
+            if result is not None:
+                printed(result, format)
+        except duckdb.Error as error:
+            raise BadInput(error) from error
+
+
+@app.command()
+def status() -> None:
+    """What the lake holds, by tier and corpus, and what is stale."""
+    lake = _lake()
+    from resources.language_models.resource import GpuLanguageModel
+
+    from tier_assets import plan
+    from tier_assets.funnel_text import funnel_text
+
+    keys = _keys(lake, None, None)
+    typer.echo(f"lake {lake.root} ({lake.settings} settings)")
+    typer.echo(funnel_text(lake, keys))
+    stale = list(plan.stale_partitions(lake, GpuLanguageModel()))
+    for found in stale:
+        typer.echo(f"stale: {', '.join(found.assets)} of {found.key}")
+    if not stale:
+        typer.echo("every tier is current")
+
+
+@app.command()
+def trace(row_id: Annotated[str, typer.Argument(help="A fact_id, record_id or doc_id.", metavar="ID")]) -> None:
+    """Follow a row to the bytes it came from: fact, record, text, raw record, byte range, file."""
+    from tier_assets.trace import trace as follow
+
+    try:
+        typer.echo(follow(_lake(), row_id))
+    except ValueError as error:
+        raise BadInput(error) from error
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="Words to look for.")],
+    k: Annotated[int, typer.Option("-k", help="How many facts.")] = 5,
+) -> None:
+    """Find facts of L4 by full text, best first."""
+    from tier_assets.l4_organized.assets import find
+
+    for hit in find(_lake(), query, k):
+        typer.echo(f"{hit.score:6.2f}  {hit.fact_id}  {hit.statement}")
+
+
+@app.command("try")
+def try_(
+    stage: Annotated[str, typer.Argument(help="extract, judge, dedup, score or refine.")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines; `-` is standard input.", metavar="FILE.jsonl")],
+    out: Annotated[Path | None, typer.Option(help="Write here instead of standard output.", metavar="FILE")] = None,
+) -> None:
+    """Run one stage's own function on your own lines: a line out for each line in, `id` and order kept.
+
+    - `extract` {id,url,html} to {id,title,text,extractor}
+    - `judge` {id,text} to {id,keep,reason}
+    - `dedup` {id,text} to {id,kept_id,similarity}
+    - `score` {id,text} to {id,score}, by the lake's published scorer
+    - `refine` {id,text} to {id,records,rejected}, by the language model
+    """
+    from tier_assets.try_stage import run_stage
+
+    try:
+        run_stage(_lake(), stage, file, out)
+    except (ValueError, OSError) as error:
+        raise BadInput(error) from error
+
+
+@app.command()
+def demo(
+    full: Annotated[bool, typer.Option("--full", help="All documents of the demo corpora, default settings.")] = False,
+) -> None:
+    """Fetch the demo corpora by package name, ingest them, make all tiers, and say what to do next."""
+    from tier_assets.demo import fetch_and_ingest, what_next
+
+    try:
+        fetch_and_ingest(_lake(), full)
+    except ValueError as error:
+        raise BadInput(error) from error
+    run(corpus=None, snapshot=None, to="l4", refresh_scorer=False)
+    typer.echo(what_next())
+
+
+@app.command()
+def up(port: Annotated[int, typer.Option(help="Port of the page.")] = 3000) -> None:
+    """Open the Dagster UI on this lake, with its sensors and schedules, until interrupted."""
+    from tier_assets.instance import PROJECT, dagster_home
+
+    lake = _lake()
+    os.environ |= {"LAKE_ROOT": lake.root, "DAGSTER_HOME": str(dagster_home(lake))}
+    dagster = Path(sys.executable).with_name("dagster")
+    typer.echo(f"http://127.0.0.1:{port} shows the lake {lake.root} (Ctrl-C ends it)", err=True)
+    os.execv(dagster, [str(dagster), "dev", "-m", "tier_assets.definitions", "-d", str(PROJECT), "-p", str(port)])
+
+
+def _lake() -> Lake:
+    from resources.lake import Lake, LakeFormatError
+
+    try:
+        return Lake(os.environ.get("LAKE_ROOT", ".lake"))
+    except (LakeFormatError, ValueError) as error:
+        raise BadInput(error) from error
+
+
+def _keys(lake: Lake, corpus: str | None, snapshot: str | None) -> list[str]:
+    """The registered partitions asked for; an unknown one is an error that names the known ones."""
+    slices = [s.partition for s in lake.slices("sources")]
+    if not slices:
+        raise BadInput(f"the lake {lake.root} is empty: `lake ingest` files first, or `make demo`")
+    for name, value in (("corpus", corpus), ("snapshot", snapshot)):
+        known = sorted({p[name] for p in slices if corpus is None or name == "corpus" or p["corpus"] == corpus})
+        if value is not None and value not in known:
+            raise BadInput(f"unknown {name} {value!r}; known: {', '.join(known)}")
+    chosen = [p for p in slices if corpus in (None, p["corpus"]) and snapshot in (None, p["snapshot"])]
+    return sorted(f"{p['corpus']}@{p['snapshot']}" for p in chosen)
+
+
+def main() -> None:
+    """Entry point."""
+    app()

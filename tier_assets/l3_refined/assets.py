@@ -1,0 +1,129 @@
+"""L3 in Dagster: selected documents are edited, asked and answered; each record is verified before it is kept."""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+from resources.language_models.resource import GpuLanguageModel
+
+from resources.dagster_resources import Gate
+from resources.lake import Lake
+from resources.progress import bar
+from resources.report import materialisation
+from resources.step import Staged, Step, code_version, cpu_seconds, reads_of
+from resources.tokenizer import count_tokens
+from tier_assets.l3_refined import refine
+from tier_assets.partitions import backfill, corpora, key_of, partition_of
+
+BATCH_DOCUMENTS = 512
+STEP_VERSION = 1
+
+
+def refine_settings(lake: Lake) -> refine.Settings:
+    """The lake's settings of the refinement."""
+    return refine.SMOKE if lake.settings == "smoke" else refine.DEFAULT
+
+
+def refinement_inputs(partition: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What refining a partition reads."""
+    return {"l1_filtered": partition, "l2_selected": partition}
+
+
+def refinement_version(lake: Lake, model: GpuLanguageModel) -> str:
+    """Version of the refinement: model, prompts and settings."""
+    settings = refine_settings(lake)
+    prompts = [task.prompt.version for task in settings.tasks]
+    numbers = (settings.num_documents, settings.num_passages, settings.passage_tokens, settings.min_passage_words)
+    return code_version("l3_refined", STEP_VERSION, model.setting, numbers, prompts)
+
+
+def chosen_documents(lake: Lake, partition: dict[str, str], settings: refine.Settings) -> Iterator[pl.DataFrame]:
+    """The partition's documents to refine, best first, in batches [doc_id, corpus, snapshot, title, language, text]."""
+    ranked = lake.scan("l2_selected", partition).select("doc_id", "quality").collect()
+    ids = refine.choose(ranked, settings)["doc_id"]
+    text = lake.scan("l1_filtered", partition).select("doc_id", "corpus", "snapshot", "title", "language", "text")
+    for start in range(0, len(ids), BATCH_DOCUMENTS):
+        wanted = ids.slice(start, BATCH_DOCUMENTS).to_frame().with_row_index()
+        yield text.join(wanted.lazy(), on="doc_id").sort("index").drop("index").collect(engine="streaming")
+
+
+@dg.op(ins={"start": dg.In(dg.Nothing)}, pool="gpu", retry_policy=dg.RetryPolicy(max_retries=2, delay=5))
+def edit_documents(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    llm: GpuLanguageModel,
+    gate: dg.ResourceParam[Gate],
+) -> list[Staged]:
+    """Have the language model edit, ask and answer; stage what was verified and verdicts for the rest."""
+    settings = refine_settings(lake)
+    found = []
+    for key in context.partition_keys:
+        partition = partition_of(key)
+        gate.require("l3", **partition)
+        cpu, start = cpu_seconds(), time.perf_counter()
+        staged = Staged(partition, reads_of(lake, refinement_inputs(partition)))
+        verdicts = lake.stage("verdicts", {"tier": "l3", **partition})
+        lineage = lake.stage("lineage", {"child_table": "l3_refined", **partition})
+        rows = lake.stage("l3_refined", partition)
+        tokens_kept = 0
+        model = llm.open(lake, "l3_refined")
+        total = min(settings.num_documents, sum(s.num_rows for s in lake.slices("l2_selected", partition)))
+        with bar(f"refining {key}", total) as move:
+            done = 0
+            for batch in chosen_documents(lake, partition, settings):
+                refined = refine.refine(batch, model, settings)
+                verdicts.write(refined.verdicts)
+                lineage.write(refined.lineage)
+                rows.write(refined.rows)
+                tokens_kept += int(count_tokens(refined.rows["text"]).sum())
+                move(done := done + len(batch))
+        staged.stages = [verdicts.close(), lineage.close(), rows.close()]
+        staged.counts = {
+            "rows_in": rows.num_rows + verdicts.num_rows,
+            "rows_kept": rows.num_rows,
+            "rows_rejected": verdicts.num_rows,
+            "tokens_in": tokens_kept,
+            "tokens_kept": tokens_kept,
+        } | model.usage.counts()
+        staged.cpu_s, staged.gpu_s = cpu_seconds() - cpu, llm.gpu_seconds(time.perf_counter() - start)
+        found.append(staged)
+    return found
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def keep_records(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], llm: GpuLanguageModel, found: list[Staged]
+) -> None:
+    """Commit verdicts, lineage and records, a ledger row a partition."""
+    for staged in found:
+        version = refinement_version(lake, llm)
+        with Step(lake, "l3", "l3_refined", staged.partition, context.run.run_id, version, staged.reads) as step:
+            step.take(staged)
+        verdicts = lake.scan("verdicts", {"tier": "l3", **staged.partition})
+        rows = lake.scan("l3_refined", staged.partition)
+        context.add_asset_metadata(
+            materialisation(
+                step.all_counts(),
+                verdicts.group_by("reason").agg(pl.len().alias("count")).collect(),
+                rows.select("task", "verification_level", "text").head(4).collect(),
+            ),
+            asset_key="l3_refined",
+            partition_key=key_of(**staged.partition),
+        )
+
+
+@dg.graph_asset(
+    name="l3_refined",
+    group_name="l3_refined",
+    kinds={"delta", "vllm"},
+    partitions_def=corpora,
+    backfill_policy=backfill,
+    ins={"start": dg.AssetIn("l2_selected", dagster_type=dg.Nothing)},
+)
+def l3_refined(start):  # type: ignore[no-untyped-def]
+    """L3: records written or edited by a language model, each verified. Mid-training, decay and alignment."""
+    return keep_records(edit_documents(start))
+
+
+assets = [l3_refined]

@@ -1,0 +1,110 @@
+"""L4 in Dagster: statements with the exact span of their evidence, verified against it, searchable."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from resources.dagster_resources import Gate
+from resources.lake import Lake
+from resources.progress import bar
+from resources.report import materialisation
+from resources.step import Step, code_version, reads_of
+from resources.tokenizer import count_tokens
+from tier_assets.l4_organized import facts, search
+from tier_assets.partitions import backfill, corpora, partition_of
+
+BATCH_DOCUMENTS = 4_096
+STEP_VERSION = 1
+
+
+def organize_settings(lake: Lake) -> facts.Settings:
+    """The lake's settings of L4."""
+    return facts.SMOKE if lake.settings == "smoke" else facts.DEFAULT
+
+
+def organization_inputs(partition: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What organizing a partition reads."""
+    return {"l0_raw": partition, "l1_filtered": partition, "l2_selected": partition, "l3_refined": partition}
+
+
+def organization_version(lake: Lake) -> str:
+    """Version of L4: its settings."""
+    return code_version("l4_facts", STEP_VERSION, organize_settings(lake))
+
+
+def selected_documents(lake: Lake, partition: dict[str, str]) -> Iterator[pl.DataFrame]:
+    """Selected documents in batches [doc_id, corpus, snapshot, text, title, byte_offset, num_bytes]."""
+    ids = lake.scan("l2_selected", partition).select("doc_id").collect()["doc_id"].sort()
+    place = lake.scan("l0_raw", partition).select("doc_id", "byte_offset", "num_bytes")
+    text = lake.scan("l1_filtered", partition).select("doc_id", "corpus", "snapshot", "text", "title")
+    for start in range(0, len(ids), BATCH_DOCUMENTS):
+        wanted = ids.slice(start, BATCH_DOCUMENTS).to_frame().lazy()
+        yield text.join(wanted, on="doc_id").join(place, on="doc_id").sort("doc_id").collect(engine="streaming")
+
+
+@dg.asset(
+    deps=["l2_selected", "l3_refined"],
+    partitions_def=corpora,
+    backfill_policy=backfill,
+    group_name="l4_organized",
+    kinds={"delta"},
+)
+def l4_facts(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]) -> None:
+    """L4: organized, verifiable knowledge with evidence (tables l4_facts and l4_evidence). Retrieval."""
+    for key in context.partition_keys:
+        partition = partition_of(key)
+        gate.require("l4", **partition)
+        reads = reads_of(lake, organization_inputs(partition))
+        version = organization_version(lake)
+        with Step(lake, "l4", "l4_facts", partition, context.run.run_id, version, reads) as step:
+            verdicts, lineage = step.stage("verdicts", tier="l4"), step.stage("lineage", child_table="l4_facts")
+            evidence, stated = step.stage("l4_evidence"), step.stage("l4_facts")
+            records = lake.scan("l3_refined", partition)
+            total = sum(s.num_rows for s in lake.slices("l2_selected", partition))
+            tokens = 0
+            with bar(f"organizing {key}", total) as move:
+                done = 0
+                for documents in selected_documents(lake, partition):
+                    of_these = records.join(documents.lazy().select("doc_id"), on="doc_id", how="semi").collect()
+                    found = facts.organize(documents, of_these, organize_settings(lake))
+                    verdicts.write(found.verdicts)
+                    lineage.write(found.lineage)
+                    evidence.write(found.evidence)
+                    stated.write(found.facts)
+                    tokens += int(count_tokens(found.facts["statement"]).sum())
+                    move(done := done + len(documents))
+            for stage in (verdicts, lineage, evidence, stated):
+                step.commit(stage)
+            step.counts(
+                rows_in=stated.num_rows + verdicts.num_rows,
+                rows_kept=stated.num_rows,
+                rows_rejected=verdicts.num_rows,
+                tokens_in=tokens,
+                tokens_kept=tokens,
+            )
+        reasons = lake.scan("verdicts", {"tier": "l4", **partition}).group_by("reason").agg(pl.len().alias("count"))
+        rows = lake.scan("l4_facts", partition)
+        context.add_asset_metadata(
+            materialisation(
+                step.all_counts(),
+                reasons.collect(),
+                rows.select("statement", "topic", "confidence").head(5).collect(),
+                rows.select("confidence").collect()["confidence"],
+            ),
+            asset_key="l4_facts",
+            partition_key=key,
+        )
+
+
+def find(lake: Lake, query: str, k: int) -> list[search.Hit]:
+    """The `k` facts that match `query` best; the full-text index is built when it is not of these facts."""
+    path = Path(lake.root, "search.duckdb")
+    version = f"{lake.state('l4_facts')}-{lake.state('l4_evidence')}"
+    if search.index_version(path) != version:
+        search.build_index(lake.scan("l4_facts"), lake.scan("l4_evidence"), path, version)
+    return search.search(path, query, k)
+
+
+assets = [l4_facts]

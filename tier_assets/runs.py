@@ -1,0 +1,77 @@
+"""`lake run`: the same assets on the same instance as the UI's, one run a partition, in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+from resources.language_models.resource import GpuLanguageModel
+
+from resources.lake import Lake
+from tier_assets import plan
+from tier_assets.partitions import add_keys
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class Outcome:
+    """What a `lake run` did: runs that succeeded, and problems by what they are about."""
+
+    made: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def run(
+    lake: Lake, instance: dg.DagsterInstance, keys: Sequence[str], to: str, refresh_scorer: bool = False
+) -> Outcome:
+    """Make what is stale in the partitions `keys`, up to tier `to`; a failing partition does not stop the others."""
+    os.environ["LAKE_ROOT"] = lake.root
+    from tier_assets.definitions import build  # what it imports is not needed by `lake sql`
+
+    definitions = build(lake.root)
+    model = GpuLanguageModel()
+    add_keys(instance, lake)
+    outcome = Outcome()
+
+    def make(job: str, assets: Sequence[str], key: str | None) -> None:
+        name = f"{', '.join(assets)}{f' of {key}' if key else ''}"
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            partition_key=key,
+            asset_selection=[dg.AssetKey(a) for a in assets],
+            raise_on_error=False,
+            run_config=QUIET,
+        )
+        if result.success:
+            outcome.made.append(name)
+        else:
+            outcome.problems[key or "the scorer"] = problem_of(result)
+
+    for key in keys:
+        if assets := plan.stale_assets(lake, model, key, min(to, "l1")):
+            make("all_tiers", assets, key)
+    if to >= "l2":
+        learn = plan.LEARNT if refresh_scorer else plan.stale_scorer(lake, model)
+        if learn and lake.partitions("l1_filtered"):
+            make("learn_scorer", learn, None)
+    for key in keys:
+        if key not in outcome.problems and (assets := plan.stale_assets(lake, model, key, to)):
+            make("all_tiers", assets, key)
+    if outcome.made:
+        make("report", ["funnel"], None)
+    return outcome
+
+
+def problem_of(result: dg.ExecuteInProcessResult) -> str:
+    """The first failure of a run, in a line: a step's own error, or the checks that stopped it."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error
+            while error.cause is not None:
+                error = error.cause
+            return " ".join(error.message.split())
+    checks = [c.check_name for c in result.get_asset_check_evaluations() if not c.passed]
+    return f"checks failed: {', '.join(checks)}" if checks else "the run failed; see it in the UI"

@@ -1,0 +1,71 @@
+"""`lake try`: one stage's own function on JSON Lines, a line out for each line in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from resources.lake import Lake
+from tier_assets.l1_filtered.try_stages import try_dedup, try_extract, try_judge
+
+Lines = Iterator[dict[str, Any]]
+
+
+def _score(lake: Lake, lines: Lines) -> Lines:
+    from tier_assets.l2_selected.assets import published_scorer
+    from tier_assets.l2_selected.scorer import try_score
+
+    try:
+        scorer = published_scorer(lake)[1]
+    except ValueError as error:
+        raise ValueError(f"{error}; `make demo` makes one") from error
+    return try_score(lines, scorer)
+
+
+def _refine(lake: Lake, lines: Lines) -> Lines:
+    from resources.language_models import open_model
+    from tier_assets.l3_refined.refine import try_refine
+
+    return try_refine(lines, open_model())
+
+
+STAGES: dict[str, Callable[[Lake, Lines], Lines]] = {
+    "extract": lambda lake, lines: try_extract(lines),
+    "judge": lambda lake, lines: try_judge(lines),
+    "dedup": lambda lake, lines: try_dedup(lines),
+    "score": _score,
+    "refine": _refine,
+}
+
+
+def run_stage(lake: Lake, stage: str, file: Path, out: Path | None) -> None:
+    """Run `stage` on the lines of `file` (`-`: standard input), to `out` or standard output.
+
+    Raises:
+        ValueError: unknown stage, or a line that is no JSON object; the message names it.
+        OSError: a file cannot be read or written.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
+    with ExitStack() as stack:
+        source = sys.stdin if str(file) == "-" else stack.enter_context(file.open(encoding="utf-8"))
+        target = sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
+        for line in STAGES[stage](lake, _objects(source, str(file))):
+            target.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _objects(lines: Iterable[str], name: str) -> Lines:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{name}, line {number}: no JSON ({error.msg})") from error
+        if not isinstance(found, dict) or "id" not in found:
+            raise ValueError(f"{name}, line {number}: each line is a JSON object with an id, got {line[:80].strip()!r}")
+        yield found
