@@ -127,9 +127,11 @@ def missing_numbers(output: str, source: str) -> list[str]:
 def names(text: str) -> list[str]:
     """Words of `text` that are capitalised although no sentence starts there, and acronyms anywhere."""
     found = []
+    text = unicodedata.normalize("NFKC", text)
     for match in _WORD.finditer(text):
         word = match.group()
-        if not word[0].isupper() or word in ("I", "I'm", "I've", "I'll", "I'd"):
+        # Capitals beside a script without spaces are part of one long run there, not a word of their own.
+        if not word[0].isupper() or _WIDE.search(word) or word in ("I", "I'm", "I've", "I'll", "I'd"):
             continue
         acronym = len(word) > 1 and word.isupper()
         if acronym or not _SENTENCE_START.search(text[max(0, match.start() - 12) : match.start()]):

@@ -29,7 +29,8 @@ class Span(NamedTuple):
 WRAPPED_CHARS = (45, 100)
 
 _WIDE_ENDS = "。！？｡"
-_TERMINAL = re.compile(r"[.!?…。！？｡।॥؟۔።។]+[\"'”’»›)\]」』*_]*")
+# “ closes a German quotation; in scripts without spaces it opens the next sentence.
+_TERMINAL = re.compile(r"[。！？｡]+[\"'”’»›)\]」』]*|[.!?…।॥؟۔።។]+[\"'“”’»›)\]*_]*")
 _MARKER = re.compile(r"\s*(?:#{1,6}\s+|(?:>\s?)+|[-*+•–]\s+|\(?\d{1,3}[.)]\s+|\|)")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _RULE = re.compile(r"\s*(?:[=\-_*]{3,}|[=\-_*](?:\s+[=\-_*]){2,})\s*$")
@@ -159,7 +160,7 @@ def _ends_sentence(text: str, match: re.Match[str], block: Span) -> bool:
     word = following.group(1) if following else ""
     if word[:1].islower():
         return False
-    if match.group().rstrip("\"'”’»›)]*_") != ".":
+    if match.group().rstrip("\"'“”’»›)]*_") != ".":
         return True
     return not _is_abbreviation(text, block.start, match.start(), word)
 

@@ -21,6 +21,7 @@ MAX_WORDS: Final = 60
 # Scripts without spaces: "MIN_WORDS" as characters.
 MIN_WIDE_CHARS: Final = 8
 MAX_CHARS: Final = 500
+MIN_CONTENT_WORDS: Final = 4
 # Share of letters and digits among the characters that are not white space: tables and code fall under it.
 MIN_LETTER_SHARE: Final = 0.75
 
@@ -63,7 +64,7 @@ _VERBS = word_set(
     exists provides uses needs remains follows defines denotes satisfies implies equals describes forms ist sind
     war waren wird werden wurde wurden hat haben hatte hatten kann können konnte soll sollen sollte muss müssen
     wollen darf dürfen gibt gab ging kam kommt steht stand liegt lag sagte sagt heißt blieb bleibt machte macht
-    est sont était étaient a ont avait fut sera peut doit fait es son era eran fue fueron ha han había puede
+    est sont était étaient ont avait fut sera peut doit fait era eran fue fueron ha han había puede
     tiene tienen será
     """
 )
@@ -143,8 +144,6 @@ def _no_content(sentence: str) -> str:
     num_content = len(set(grounding.content_stems(sentence)))
     return f"{num_content} content words, no name or number" if num_content < MIN_CONTENT_WORDS else ""
 
-
-MIN_CONTENT_WORDS: Final = 4
 
 RULES: Final = (
     Rule("question", _question),
