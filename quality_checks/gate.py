@@ -107,8 +107,11 @@ class LakeGate:
     lake: Lake
 
     def require(self, tier: str, corpus: str, snapshot: str) -> None:
-        """As `require_sound_parent`."""
-        require_sound_parent(self.lake, tier, corpus, snapshot)
+        """As `require_sound_parent`, as a failure that Dagster does not try again."""
+        try:
+            require_sound_parent(self.lake, tier, corpus, snapshot)
+        except UnsoundParentError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
 
     def sound(self, tier: str) -> Sound:
         """As `sound_partitions`."""

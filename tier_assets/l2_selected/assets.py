@@ -25,7 +25,7 @@ def annotations_version(lake: Lake, model: GpuLanguageModel) -> str:
     """Version of the rating: model, prompts and settings."""
     settings = annotate_settings(lake)
     prompts = [annotate.prompt_version(d) for d in settings.dimensions]
-    return code_version("l2_annotations", STEP_VERSION, model.setting, settings, prompts)
+    return code_version("l2_annotations", STEP_VERSION, model.identity, settings, prompts)
 
 
 def annotate_settings(lake: Lake) -> annotate.Settings:
@@ -53,7 +53,7 @@ def rate_seed(
     seed = annotate.draw_seed(pl.concat([lake.scan("l1_filtered").head(0), *pool]), settings.size, settings.seed)
     if seed.is_empty():
         raise ValueError("no document in l1_filtered to rate; run the tiers below first")
-    model = llm.open(lake, "l2_annotations")
+    model = llm.replayed(lake, "l2_annotations")
     with bar("rating the seed", len(seed) * len(settings.dimensions)) as move:
         rated = annotate.rate(seed, model, settings.dimensions, settings.max_tokens, move)
     stage = lake.stage("l2_annotations", {})

