@@ -9,7 +9,38 @@ import pytest
 
 from tier_assets.l1_filtered.rules import RULES, Kind, judge
 
-WORDS = ["river", "bridge", "night", "storm", "council", "market", "school", "winter", "summer", "garden", "letter", "engine", "planet", "doctor", "history", "number", "music", "people", "water", "window", "mountain", "village", "paper", "story", "answer", "question", "island", "family", "morning", "evening"]
+WORDS = [
+    "river",
+    "bridge",
+    "night",
+    "storm",
+    "council",
+    "market",
+    "school",
+    "winter",
+    "summer",
+    "garden",
+    "letter",
+    "engine",
+    "planet",
+    "doctor",
+    "history",
+    "number",
+    "music",
+    "people",
+    "water",
+    "window",
+    "mountain",
+    "village",
+    "paper",
+    "story",
+    "answer",
+    "question",
+    "island",
+    "family",
+    "morning",
+    "evening",
+]
 
 
 def prose(num_words: int, seed: int = 0) -> str:
@@ -57,7 +88,7 @@ def test_judge_page_is_rejected_for(text, expected):
     "text",
     [
         "bit bucket: the universal data sink, originally the mythical receptacle used to catch bits.",
-        "Let $x_1, x_2 \\in \\mathbf{R}$ with $x_1 < x_2$. Then $f(x_1) \\le f(x_2)$ by Lemma 3.2, so that $f$ is monotone.",
+        "Let $x_1, x_2$ be real with $x_1 < x_2$. Then $f(x_1) \\le f(x_2)$ by Lemma 3.2, so that $f$ is monotone.",
         "On Tue, Ann wrote:\n> Shall we meet?\n\nYes, at 10:30.\n-- \nBob",
         "def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    return a - b\n",
         "\n".join(["Shall I compare thee", "to a summer's day", "thou art more lovely", "and more temperate"]),

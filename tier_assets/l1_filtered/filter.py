@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from resources.workers import Workers
-from tier_assets.l1_filtered.deduplicate import text_hash
+from tier_assets.l1_filtered.deduplicate import fingerprint
 from tier_assets.l1_filtered.read import MAX_TEXT_BYTES, Record, Text, read_record
 from tier_assets.l1_filtered.rules import judge
 from tier_tables import L1_FILTERED, VERDICTS
@@ -53,10 +53,15 @@ SMOKE: Final = FilterSettings(cpu_s=10.0, batch_rows=500)
 
 @dataclass(frozen=True)
 class Filtered:
-    """A batch after L1's row-wise work: `rows` (L1_FILTERED and `text_hash`, duplicates still in) and `verdicts`."""
+    """A batch after L1's row-wise work, duplicates still in.
+
+    `rows`: L1_FILTERED and `text_hash`; `verdicts`: of the rows not kept; `fingerprints`: for each of `rows` its
+    doc_id, corpus, snapshot, num_tokens and all that `deduplicate.duplicates` needs once the partition is read.
+    """
 
     rows: pl.DataFrame
     verdicts: pl.DataFrame
+    fingerprints: pl.DataFrame
 
 
 def open_workers(settings: FilterSettings) -> Workers:
@@ -95,9 +100,12 @@ def filter_batch(raw: pl.DataFrame, pool: Workers, settings: FilterSettings = DE
     texts, no_text = extract_batch(raw, pool, settings)
     judged = texts.hstack(judge(texts))
     rejected = judged.filter(pl.col("reason").is_not_null())
+    rows = _rows(judged.filter(pl.col("reason").is_null()))
+    prints = rows.select("doc_id", "corpus", "snapshot", "num_tokens").hstack(fingerprint(rows["text"]))
     return Filtered(
-        rows=_rows(judged.filter(pl.col("reason").is_null())),
+        rows=rows.with_columns(prints["text_hash"]),
         verdicts=pl.concat([no_text, verdicts(rejected)]),
+        fingerprints=prints,
     )
 
 
@@ -121,8 +129,8 @@ def _rows(texts: pl.DataFrame) -> pl.DataFrame:
             num_chars=pl.col("text").str.len_chars().cast(pl.Int64),
             num_words=pl.col("text").str.count_matches(r"\S+").cast(pl.Int64),
         )
-        .with_columns(count_tokens(texts["text"]).alias("num_tokens"), text_hash(texts["text"]).alias("text_hash"))
-        .select(HASHED.names())
+        .with_columns(count_tokens(texts["text"]).alias("num_tokens"))
+        .select(L1_FILTERED.schema.names())
     )
 
 

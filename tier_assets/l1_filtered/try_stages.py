@@ -13,7 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from resources.workers import Died
-from tier_assets.l1_filtered.deduplicate import exact_duplicates, text_hash
+from tier_assets.l1_filtered.deduplicate import duplicates, fingerprint
 from tier_assets.l1_filtered.extract import NoText
 from tier_assets.l1_filtered.filter import DEFAULT, open_workers
 from tier_assets.l1_filtered.language import detect_language
@@ -68,17 +68,19 @@ def try_judge(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def try_dedup(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """{id, text} -> {id, kept_id, similarity}; a line that is kept names itself."""
-    ids, keys, texts = [], [], []  # positions stand for the lines, since ids need not be unique
-    for position, line in enumerate(lines):
-        ids.append(line.get("id"))
-        if (text := _string(line, "text")) is not None:
-            keys.append(str(position))
-            texts.append(text)
-    hashes = pl.DataFrame(
-        {"doc_id": pl.Series(keys, dtype=pl.String), "text_hash": text_hash(pl.Series(texts, dtype=pl.String))}
-    )
-    dropped = {row["doc_id"]: row for row in exact_duplicates(hashes).iter_rows(named=True)}
-    with_text = set(keys)
+    ids: list[Any] = []
+    prints: list[pl.DataFrame] = []
+    while batch := list(islice(lines, BATCH_LINES)):
+        texts = pl.Series("text", [_string(line, "text") for line in batch], dtype=pl.String)
+        # Positions stand for the lines: ids need not be unique.
+        positions = pl.int_range(len(ids), len(ids) + len(batch), eager=True).cast(pl.String).alias("doc_id")
+        prints.append(fingerprint(texts.fill_null("")).insert_column(0, positions).filter(texts.is_not_null()))
+        ids += [line.get("id") for line in batch]
+    if not ids:
+        return
+    readable = pl.concat(prints)
+    dropped = {row["doc_id"]: row for row in duplicates(readable).iter_rows(named=True)}
+    with_text = set(readable["doc_id"])
     for position, name in enumerate(ids):
         if found := dropped.get(str(position)):
             yield {"id": name, "kept_id": ids[int(found["kept_doc_id"])], "similarity": found["similarity"]}

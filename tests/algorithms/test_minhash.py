@@ -1,0 +1,131 @@
+"""MinHash near-duplicates against the slow obvious version, and recall on pairs of known Jaccard."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import random
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from algorithms.minhash import MAX_CHECKED, SKETCH_SIZE, fingerprints, near_duplicates
+
+GOLD = Path(__file__).parents[3] / "shared" / "data" / "neardup_exact"
+THRESHOLD = 0.75
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + 5]) for i in range(max(1, len(words) - 4))} if words else set()
+
+
+def jaccard(left: str, right: str) -> float:
+    a, b = shingles(left), shingles(right)
+    return len(a & b) / len(a | b) if a | b else 0.0
+
+
+def slow_near_duplicates(texts: list[str], bands: list[list[int]]) -> dict[int, tuple[int, float]]:
+    """Each row against every row kept before it that shares a band."""
+    kept: list[int] = []
+    dropped = {}
+    for row, text in enumerate(texts):
+        near = [other for other in kept if set(enumerate(bands[row])) & set(enumerate(bands[other]))]
+        scored = sorted((-jaccard(text, texts[other]), other) for other in near)
+        if scored and -scored[0][0] >= THRESHOLD:
+            dropped[row] = (scored[0][1], -scored[0][0])
+        else:
+            kept.append(row)
+    return dropped
+
+
+def variations(seed: int, num_texts: int) -> list[str]:
+    """Texts of some words, each a copy of an earlier one with some words changed."""
+    draw = random.Random(seed)
+    texts = [[draw.choice("abcdefghijklmnopqrstuvwxyz") * draw.randint(1, 3) for _ in range(draw.randint(1, 120))]]
+    while len(texts) < num_texts:
+        copy = list(draw.choice(texts))
+        for _ in range(draw.choice([0, 1, 2, 5, 40])):
+            copy[draw.randrange(len(copy))] = f"Wort{draw.randrange(50)}ß"
+        texts.append(copy)
+    return [" ".join(words) for words in texts]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_near_duplicates_of_variations_equal_the_slow_version(seed):
+    texts = variations(seed, 60)
+    prints = fingerprints(pl.Series(texts))
+    found = {row: (kept, j) for row, kept, j in near_duplicates(prints, THRESHOLD).iter_rows()}
+    expected = slow_near_duplicates(texts, prints["bands"].to_list())
+    assert {row: kept for row, (kept, _) in found.items()} == {row: kept for row, (kept, _) in expected.items()}
+    assert all(found[row][1] == pytest.approx(j) for row, (_, j) in expected.items())
+
+
+@settings(deadline=None)
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_fingerprints_sketch_of_any_text_has_one_hash_a_shingle(text):
+    prints = fingerprints(pl.Series([text]))
+    assert len(prints["sketch"][0]) == 4 * len(shingles(text))
+    assert len(prints["bands"][0]) == (14 if shingles(text) else 0)
+
+
+def test_fingerprints_long_text_keeps_a_bounded_sketch():
+    text = " ".join(str(number) for number in range(5000))
+    assert len(fingerprints(pl.Series([text]))["sketch"][0]) == 4 * SKETCH_SIZE
+
+
+def test_near_duplicates_long_texts_are_estimated_within_four_deviations():
+    words = [str(number) for number in range(20_000)]
+    changed = [word if number % 40 else "x" for number, word in enumerate(words)]
+    texts = [" ".join(words), " ".join(changed)]
+    found = near_duplicates(fingerprints(pl.Series(texts)), 0.5)
+    assert found["similarity"].to_list() == [pytest.approx(jaccard(*texts), abs=0.05)]
+
+
+def test_near_duplicates_row_tied_by_a_chain_only_stays():
+    words = [f"w{number}" for number in range(200)]
+    steps = [" ".join(words[shift : shift + 100]) for shift in range(0, 100, 8)]  # neighbours .85, next but one .71
+    found = near_duplicates(fingerprints(pl.Series(steps)), THRESHOLD)
+    assert all(jaccard(steps[row], steps[kept]) >= THRESHOLD for row, kept, _ in found.iter_rows())
+    assert 2 not in found["row"].to_list()
+
+
+def test_near_duplicates_known_rows_are_never_dropped():
+    prints = fingerprints(pl.Series(["one two three four five six seven"] * 4))
+    assert near_duplicates(prints, THRESHOLD, num_known=2)["row"].to_list() == [2, 3]
+
+
+def test_near_duplicates_texts_without_words_are_kept():
+    assert near_duplicates(fingerprints(pl.Series(["", "!!!", None, "!!!"])), THRESHOLD).is_empty()
+
+
+def test_near_duplicates_no_rows_give_no_rows():
+    assert near_duplicates(fingerprints(pl.Series([], dtype=pl.String)), THRESHOLD).is_empty()
+
+
+def test_near_duplicates_template_by_the_thousand_stays_bounded():
+    common = " ".join(f"form{number}" for number in range(60))
+    texts = [f"{common} " + " ".join(f"v{row}x{k}" for k in range(20)) for row in range(3 * MAX_CHECKED)]
+    assert near_duplicates(fingerprints(pl.Series(texts)), THRESHOLD).is_empty()
+
+
+@pytest.mark.skipif(not GOLD.exists(), reason=f"no gold pairs at {GOLD}")
+def test_near_duplicates_gold_pairs_are_found_and_removals_are_near():
+    with gzip.open(GOLD / "docs.jsonl.gz", "rt") as file:
+        texts = {record["id"]: record["text"] for record in map(json.loads, file)}
+    with open(GOLD / "pairs.tsv") as file:
+        pairs = [r for r in csv.DictReader(file, delimiter="\t") if r["id_a"] != r["id_b"]]
+    ids = list(texts)
+    found = near_duplicates(fingerprints(pl.Series(list(texts.values()))), THRESHOLD)
+    dropped = {ids[row]: ids[kept] for row, kept, _ in found.iter_rows()}
+    near = [(r["id_a"], r["id_b"]) for r in pairs if float(r["jaccard_word5"]) >= 0.8]
+    recall = sum(a in dropped or b in dropped for a, b in near) / len(near)
+    sound = sum(jaccard(texts[row], texts[kept]) >= 0.7 for row, kept in dropped.items()) / len(dropped)
+    assert recall >= 0.99
+    assert sound >= 0.97
+    assert not set(dropped) & set(dropped.values())
