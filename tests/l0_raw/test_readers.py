@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import lzma
+import random
 import resource
 from datetime import UTC, datetime
 from pathlib import Path
@@ -266,3 +267,39 @@ def test_doc_id_differs_by_each_of_its_parts():
     ids = {mint_doc_id(*parts)} | {mint_doc_id(*parts[:n], other[n], *parts[n + 1 :]) for n in range(5)}
     assert len(ids) == 6
     assert all(len(doc_id) == 32 for doc_id in ids)
+
+
+def broken(data: bytes, chance: random.Random) -> bytes:
+    """`data` with a few bits flipped, bytes cut out, put in, or its end cut off."""
+    bytes_ = bytearray(data)
+    for _ in range(chance.choice((1, 2, 8))):
+        at = chance.randrange(len(bytes_))
+        match chance.randrange(4):
+            case 0:
+                bytes_[at] ^= 1 << chance.randrange(8)
+            case 1:
+                del bytes_[at : at + chance.randrange(1, 60)]
+            case 2:
+                bytes_[at:at] = chance.randbytes(chance.randrange(1, 60))
+            case _:
+                del bytes_[max(at, 1) :]
+        if not bytes_:
+            return b"x"
+    return bytes(bytes_)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"])
+@pytest.mark.parametrize("format", sorted(FORMATS))
+def test_broken_bytes_give_records_and_verdicts_and_never_raise(tmp_path, format, pack):
+    box = b"From a@x Thu Aug 22 12:36:23 2002\n" + MAIL + b"\n"
+    warc = b"WARC/1.0\r\nWARC-Type: resource\r\nContent-Length: 5\r\n\r\nwords\r\n\r\n"
+    rows = parquet(tmp_path, {"text": ["word " * n for n in range(50)], "n": range(50)}, row_group_size=10).read_bytes()
+    contents = {"html": PAGE, "json": b'{"a": [1, {"b": "c"}]}', "jsonl": LINES * 9, "mail": MAIL, "mbox": box * 9}
+    data = pack((contents | {"parquet": rows, "text": b"words", "warc": warc * 9})[format])
+    chance = random.Random(f"{format} {pack.__name__}")
+    for _ in range(25):
+        path = written(tmp_path, "f", broken(data, chance))
+        for named in (format, "auto"):
+            places = [(e.uri, e.byte_offset) for e in read_source(path, named, "f") if not isinstance(e, Skipped)]
+            assert places
+            assert all(uri.startswith("f") for uri, _ in places)

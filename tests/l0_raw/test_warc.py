@@ -125,6 +125,14 @@ def test_warc_cut_anywhere_keeps_the_whole_records_and_tells_the_cut(tmp_path, p
         assert num_bad == (0 if cut in harmless else 1), (cut, found[-1])
 
 
+def test_record_of_an_unknown_type_is_a_verdict(tmp_path):
+    found = entries(tmp_path, record(b"x", "respons") + PARTS[2])
+    assert [(getattr(e, "reason", None), getattr(e, "detail", None)) for e in found] == [
+        ("unknown_record_type", "WARC-Type 'respons'"),
+        (None, None),
+    ]
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_warc_with_garbage_between_records_goes_on_after_it(tmp_path, pack):
     members = [pack(part) for part in PARTS]

@@ -145,6 +145,9 @@ def _skipped(record: WarcRecord, position: int, file_uri: str) -> Skipped | BadR
     found = record.reader.consume()
     if found < record.content_length:
         return _lost(file_uri, position, "truncated", f"{found:,} of {record.content_length:,} bytes")
+    if record.record_type & WarcRecordType.unknown:
+        declared = record.headers.get("WARC-Type")
+        return _lost(file_uri, position, "unknown_record_type", f"WARC-Type {declared!r}"[:200])
     return Skipped(str(record.record_type))
 
 
