@@ -28,8 +28,8 @@ DIMENSIONS: Final = ("educational_value", "information_density")
 LENGTH_BANDS: Final = (200, 1_000)
 # Columns of L1 that the sample is drawn by; the text is fetched afterwards, of the drawn rows only.
 DRAW_COLUMNS: Final = ("doc_id", "corpus", "snapshot", "language", "num_tokens")
-# Documents a call: large enough to fill the engine, small enough to show progress and to lose little to a kill.
-BATCH_DOCUMENTS: Final = 64
+# Documents a call: bounds the memory of the prompts; the model below it batches and keeps replies by itself.
+BATCH_DOCUMENTS: Final = 4_096
 FETCH_COLUMNS: Final = ("doc_id", "corpus", "snapshot", "text")
 
 
@@ -93,20 +93,21 @@ def rate(
     ordered = documents.sort(pl.col("text").str.len_bytes(), "doc_id")
     rows: list[dict[str, object]] = []
     errors: list[dict[str, object]] = []
-    done = 0
-    for batch in ordered.iter_slices(BATCH_DOCUMENTS):
-        asked = [(document, dimension) for document in batch.iter_rows(named=True) for dimension in dimensions]
-        shown = {
-            document["doc_id"]: shown_text(document["text"], max_tokens) for document in batch.iter_rows(named=True)
-        }
-        replies = model.choose([prompt(shown[document["doc_id"]], dimension) for document, dimension in asked], OPTIONS)
-        for (document, dimension), reply in zip(asked, replies, strict=True):
+    for start in range(0, len(ordered), BATCH_DOCUMENTS):
+        batch = ordered[start : start + BATCH_DOCUMENTS].iter_rows(named=True)
+        shown = [(document, shown_text(document["text"], max_tokens)) for document in batch]
+        asked = [(document, dimension, text) for document, text in shown for dimension in dimensions]
+        replies = model.choose(
+            [prompt(text, dimension) for _, dimension, text in asked],
+            OPTIONS,
+            progress=_shifted(move, start * len(dimensions)),
+        )
+        for (document, dimension, _), reply in zip(asked, replies, strict=True):
             named = {k: document[k] for k in ("doc_id", "corpus", "snapshot")} | {"dimension": dimension}
             if reply.probabilities is None:
                 errors.append(named | {"error": reply.error or "empty"})
             else:
                 rows.append(named | _rating(reply.probabilities, dimension, model.name))
-        move(done := done + len(asked))
     error_schema = {n: pl.String for n in ("doc_id", "corpus", "snapshot", "dimension", "error")}
     return Rated(
         pl.DataFrame(rows, schema=L2_ANNOTATIONS.schema).sort("doc_id", "dimension"),
@@ -188,6 +189,10 @@ def _draw_ids(pool: pl.LazyFrame, size: int, seed: int) -> pl.DataFrame:
         .head(size)
         .select("doc_id")
     )
+
+
+def _shifted(move: Callable[[int], None], before: int) -> Callable[[int], None]:
+    return lambda done: move(before + done)
 
 
 def _rating(probabilities: Sequence[float], dimension: str, model: str) -> dict[str, object]:
