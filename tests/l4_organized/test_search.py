@@ -65,7 +65,7 @@ def test_search_hit_bears_its_span(index: Path) -> None:
 
 
 def test_search_without_an_index_names_the_path(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="search.duckdb"):
+    with pytest.raises(FileNotFoundError, match=r"search\.duckdb"):
         search(tmp_path / "search.duckdb", "x", 1)
 
 

@@ -61,14 +61,20 @@ def _white_space(operation: Operation, source: str) -> bool:
         # A straight mark does not say which side it belongs to, but in "Slayer 's".
         return operation.text == "" and bool(re.match(r"['’]s\b", source[operation.char_end :])) and before.isalpha()
     if operation.text == "":
-        # "the cat" must stay two words, "1 000" and "3 - 5" as they are; "cat ," may close up.
-        return not (before.isalnum() and after.isalnum()) and not (before.isdigit() or after.isdigit())
+        return _may_close_up(before, source[operation.char_end : operation.char_end + 2])
     if operation.old == "":
         return before in ",;:.!?)" and after.isalpha()
     if operation.text == "\n":
         return operation.old.count("\n") == 1 and before in _SENTENCE_ENDS and after.isalpha()  # an indent goes
     # Wrapped lines are joined; paragraphs stay, and so does a line that begins an item.
     return operation.text == " " and operation.old.count("\n") <= 1 and (after.isalnum() or "\n" not in operation.old)
+
+
+def _may_close_up(before: str, after: str) -> bool:
+    """"cat ," and "( 24" may; "the cat" must stay two words, "1 000" and "3 - 5" as they are."""
+    if before.isdigit() or after[0].isdigit():
+        return (after[0] in ",.;:!?)%" and not after[1:].isdigit()) or before in "([$€£#"
+    return not (before.isalnum() and after[0].isalnum())
 
 
 def _mark_style(operation: Operation, source: str) -> bool:

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+
+from tier_assets.l3_refined.tasks import EDIT, Passage
+from tier_assets.l3_refined.tasks.task import Prompt, read_prompt
+from tier_assets.l3_refined.verify import GROUNDED, echo, ungrounded
+
+SOURCE = (
+    "Queen Victoria opened the bridge over the Tay in 1878, and the engineer said “it will stand for ever” "
+    "to the people who had come by train from Dundee to see it."
+)
+
+# (output, reason against it or None): both sides of every check
+OUTPUTS = (
+    ("In 1878 the bridge was opened.", None),
+    ("In 1879 the bridge was opened.", "new_number"),
+    ("They came from Dundee.", None),
+    ("They came from Perth.", "new_name"),
+    ('He said "it will stand for ever".', None),
+    ('He said "it will fall very soon".', "new_quote"),
+    ("...", "empty"),
+    ("1878", None),
+    ("I'm sorry, but I cannot answer that.", "refusal"),
+    ("The people came by train to see it.", None),
+    ("Die Leute kamen mit dem Zug und sie sahen alles, was dort war.", "other_language"),
+    ("Die Leute kamen mit dem Zug.", None),  # too short for a judgement of its language
+)
+
+
+@pytest.mark.parametrize(("output", "reason"), OUTPUTS)
+def test_ungrounded_of_output_names_what_the_source_does_not_say(output: str, reason: str | None) -> None:
+    assert [r.reason for r in ungrounded(output, SOURCE) if r.reason != "new_name" or reason == "new_name"] == (
+        [reason] if reason else []
+    )
+
+
+def test_checks_are_all_shown_on_both_sides_here() -> None:
+    assert {check.reason for check in GROUNDED} == {reason for _, reason in OUTPUTS if reason}
+
+
+def test_ungrounded_of_two_faults_names_both_with_what_decided() -> None:
+    found = ungrounded("Perth had 12 men.", "Dundee had 11 men. It is near Fife.")
+    assert [(r.reason, r.detail) for r in found] == [("new_number", "12")]
+    found = ungrounded("So Perth had 12 men.", "Dundee had 11 men. It is near Fife.")
+    assert [(r.reason, r.detail) for r in found] == [("new_number", "12"), ("new_name", "Perth")]
+
+
+PROMPT = Prompt("p-0", "Copy every name and number of the passage.", "{passage}")
+
+
+@pytest.mark.parametrize(
+    ("output", "source", "echoes"),
+    [
+        ("Copy every name and number of it", "a text", True),
+        ("Copy every name and number it has", "a text", False),
+        ("Copy every name and number of it", "One must copy every name and number of it.", False),
+    ],
+)
+def test_echo_of_six_words_of_the_instructions_is_found(output: str, source: str, echoes: bool) -> None:
+    assert [r.reason for r in echo(output, PROMPT, source)] == ["prompt_echo"] * echoes
+
+
+def test_read_prompt_of_another_wording_has_another_version(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "task.txt"
+    path.write_text("System.\n---\nUser {passage}\n")
+    first = read_prompt(path)
+    path.write_text("System!\n---\nUser {passage}\n")
+    assert (first.system, first.user) == ("System.", "User {passage}")
+    assert first.fill("{x}") == "User {x}"
+    assert first.version.startswith("task-")
+    assert first.version != read_prompt(path).version
+
+
+@pytest.mark.parametrize("content", ["System. {passage}", "System.\n---\nUser"])
+def test_read_prompt_without_its_parts_is_refused(tmp_path, content: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "task.txt"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"task\.txt"):
+        read_prompt(path)
+
+
+# (reply, reason or None) to a passage
+PASSAGE = "queen Victoria opened the bridge\nover the Tay in 1878 , and it fell in 1879."
+EDITS = (
+    ("Queen Victoria opened the bridge over the Tay in 1878, and it fell in 1879.", None),
+    (PASSAGE, "unchanged"),
+    (PASSAGE.replace("1879", "1880"), "no_safe_edit"),
+    ("A bridge fell.", "rewritten"),
+    (f"I'm sorry, I cannot change much.\n{PASSAGE.replace(' ,', ',')}", "refusal"),
+)
+
+
+@pytest.mark.parametrize(("reply", "reason"), EDITS)
+def test_edit_accept_of_reply_gives_the_reason_against_it(reply: str, reason: str | None) -> None:
+    passage = Passage("d", PASSAGE, 0, len(PASSAGE))
+    judgement = EDIT.accept(EDIT.parse(reply, passage)[0], passage)
+    assert [r.reason for r in judgement.reasons][:1] == ([reason] if reason else [])
+    assert judgement.level == (0 if reason else 1)
+
+
+def test_edit_parse_keeps_the_safe_operations_only() -> None:
+    passage = Passage("d", PASSAGE, 0, len(PASSAGE))
+    reply = "Queen Mary opened the bridge over the Tay in 1878, and it never fell in 1879."
+    assert EDIT.parse(reply, passage)[0].output == (
+        "Queen Victoria opened the bridge over the Tay in 1878, and it fell in 1879."
+    )
