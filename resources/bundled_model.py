@@ -89,10 +89,6 @@ def _convert(gguf_file: Path, folder: Path) -> None:
         dtype=torch.bfloat16,
         quantization_config=GgufConfig(dequantize=True),
     )
-    # The weights are plain bf16 now; with these, save_pretrained refuses to write a quantized model.
-    model.hf_quantizer = None
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
     model.save_pretrained(folder)
 
     fields = GGUFReader(gguf_file).fields

@@ -1,0 +1,123 @@
+"""What a language model is to the lake: prompts in, one Reply a prompt out, in order, always.
+
+A prompt that does not fit, a refusal or a time-out is a value in its Reply; an exception means that nothing can be
+asked at all. Prompts are user messages: the model applies its own chat template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+# Called with the number of prompts of the call that are done so far.
+Progress = Callable[[int], None]
+JsonSchema = dict[str, Any]
+
+ERRORS = ("too_long", "refused", "timed_out", "empty", "malformed")
+PROBABILITY_UNITS = 10_000  # probabilities are multiples of 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One prompt's reply.
+
+    `text` is None for `choose` and for an error, but for "malformed": there it is what the model wrote.
+    `probabilities` are those of the options, in their order, in steps of 1e-4, summing to 1.
+    `prompt_tokens` counts all tokens of the prompt, `cached_prompt_tokens` those of them served from a prefix cache.
+    """
+
+    text: str | None
+    probabilities: tuple[float, ...] | None
+    error: str | None
+    prompt_tokens: int
+    cached_prompt_tokens: int
+    output_tokens: int
+
+
+class LanguageModel(Protocol):
+    """A model that writes and chooses."""
+
+    @property
+    def name(self) -> str:
+        """Model id with revision; enters every row and every cache key."""
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        *,
+        system: str = "",
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        json_schema: JsonSchema | None = None,
+        progress: Progress | None = None,
+    ) -> list[Reply]:
+        """A text for each prompt; with `json_schema`, a text that parses under it."""
+
+    def choose(
+        self,
+        prompts: Sequence[str],
+        options: Sequence[str],
+        *,
+        system: str = "",
+        progress: Progress | None = None,
+    ) -> list[Reply]:
+        """The probability of each option as the first word of the reply; one forward pass a prompt.
+
+        Raises:
+            ValueError: an option is not a single token; the message names it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What calls cost: tokens of the prompts asked (`cached_prompt_tokens` of them from a prefix cache) and of their
+    replies, prompts asked and replayed, wall seconds. Replayed prompts cost no tokens."""
+
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    output_tokens: int = 0
+    num_asked: int = 0
+    num_replayed: int = 0
+    seconds: float = 0.0
+
+    def counts(self) -> dict[str, int]:
+        """The token counts by their names in the ledger."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "cached_prompt_tokens": self.cached_prompt_tokens,
+            "output_tokens": self.output_tokens,
+        }
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_prompt_tokens + other.cached_prompt_tokens,
+            self.output_tokens + other.output_tokens,
+            self.num_asked + other.num_asked,
+            self.num_replayed + other.num_replayed,
+            self.seconds + other.seconds,
+        )
+
+
+def failed(error: str, prompt_tokens: int = 0, text: str | None = None, output_tokens: int = 0) -> Reply:
+    """A Reply that bears `error` (one of ERRORS)."""
+    return Reply(text, None, error, prompt_tokens, 0, output_tokens)
+
+
+def to_shares(weights: Sequence[float]) -> tuple[float, ...]:
+    """Weights (not negative, not all zero) as probabilities in steps of 1e-4 that sum to 1.
+
+    What rounding down leaves over goes to the largest remainders, the first option before later ones.
+
+    >>> to_shares([1, 1, 1])
+    (0.3334, 0.3333, 0.3333)
+    """
+    total = sum(weights)
+    exact = [w / total * PROBABILITY_UNITS for w in weights]
+    units = [int(e) for e in exact]
+    by_remainder = sorted(range(len(units)), key=lambda i: units[i] - exact[i])
+    for i in by_remainder[: PROBABILITY_UNITS - sum(units)]:
+        units[i] += 1
+    return tuple(u / PROBABILITY_UNITS for u in units)

