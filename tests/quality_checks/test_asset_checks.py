@@ -95,8 +95,8 @@ def test_checks_of_a_sound_run_pass_and_are_recorded(lake: Lake, instance: dg.Da
         ("l1_invariants", "news@2024"): True,
     }
     assert found["l1_suite", "news@2024"].target_materialization_data.run_id == result.run_id
-    recorded = lake.scan(CHECK_RESULTS.name).collect()
-    assert set(recorded["run_id"]) == {result.run_id}
+    recorded = lake.scan(CHECK_RESULTS.name).select("tier", "run_id").unique().collect().rows()
+    assert set(recorded) == {("l0", "gate"), ("l1", result.run_id)}
     assert {r.passed for r in last_results(lake, "l1", **NEWS)} == {True}
 
 
@@ -114,9 +114,9 @@ def test_checks_of_a_run_with_two_partitions_judge_each(lake: Lake, instance: dg
     storage = instance.event_log_storage
     key = dg.AssetCheckKey(dg.AssetKey("l2_selected"), "l2_suite")
     shown = {
-        partition: storage.get_asset_check_execution_history(key, 1, partition_filter=PartitionKeyFilter(key=partition))[
-            0
-        ].status.value
+        partition: storage.get_asset_check_execution_history(
+            key, 1, partition_filter=PartitionKeyFilter(key=partition)
+        )[0].status.value
         for partition in KEYS
     }
     assert shown == {"mail@2024": "FAILED", "news@2024": "SUCCEEDED"}
