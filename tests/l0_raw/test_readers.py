@@ -175,6 +175,7 @@ BAD_INPUT = [
     ("html", gzip.compress(PAGE)[:20], (0, [("f", "truncated", 0)])),
     ("parquet", b"PAR1 and nothing", (0, [("f", "damaged", -1)])),
     ("warc", b"not a WARC\r\n" * 100, (0, [("f#0", "damaged", 0)])),
+    ("warc", b" ", (0, [("f#0", "damaged", 0)])),
     ("mbox", b"no From line\n", (1, [])),
     ("mbox", gzip.compress(b"From a@x Thu Aug 22 12:36:23 2002\n" + MAIL)[:-4], (0, [("f#1", "truncated", 34)])),
 ]

@@ -52,7 +52,9 @@ def read(path: Path, uri: str) -> Iterator[Entry]:
             rest = f"more than {DAMAGE_LIMIT:,} damaged places; the rest of the file is not read"
             yield _lost(uri, walk.position, "damaged", rest)
             return
-        if not walk.last_is_bad and not _member_ends(file, walk.position):
+        if not walk.any_met:
+            yield _lost(uri, 0, "damaged", "holds no WARC record")
+        elif not walk.last_is_bad and not _member_ends(file, walk.position):
             yield _lost(uri, walk.position, "truncated", "the compressed file ends early, after or in this record")
 
 
@@ -73,12 +75,13 @@ class _Walk:
         self.position = 0
         self.start: int | None = 0
         self.error: str | None = None
+        self.any_met = False
         self.last_is_bad = False
         self.unread: BadRecord | None = None  # what follows a good record and may be no record
 
     def entries(self) -> Iterator[Entry]:
         """The entries from `start` on until the file's end or the next damage; the verdict on what lies before."""
-        self.error, met = None, 0
+        self.error, met = None, False
         if self.start is not None:
             self.file.seek(self.start)
             try:
@@ -87,7 +90,7 @@ class _Walk:
                     self.position = self._member_start(record.stream_pos)
                     entry = _entry(record, self.position, self.uri)
                     yield from self._settle()
-                    met += 1
+                    met = self.any_met = True
                     self.last_is_bad = isinstance(entry, BadRecord)
                     yield entry
             except OSError as error:
@@ -99,7 +102,7 @@ class _Walk:
             self.unread = _lost(self.uri, self.position, "damaged", detail)
         else:
             # The stretch began at a record's mark and gave nothing: that record is the damage, not bytes before it.
-            self.unread, self.last_is_bad = None, True
+            self.unread, self.last_is_bad, self.any_met = None, True, True
             yield _lost(self.uri, self.position, "damaged", self.error)
 
     def resume(self) -> None:
@@ -145,7 +148,7 @@ def _skipped(record: WarcRecord, position: int, file_uri: str) -> Skipped | BadR
     found = record.reader.consume()
     if found < record.content_length:
         return _lost(file_uri, position, "truncated", f"{found:,} of {record.content_length:,} bytes")
-    if record.record_type & WarcRecordType.unknown:
+    if str(record.record_type) == "unknown":  # the header is missing, or names none of the standard's types
         declared = record.headers.get("WARC-Type")
         return _lost(file_uri, position, "unknown_record_type", f"WARC-Type {declared!r}"[:200])
     return Skipped(str(record.record_type))
