@@ -213,7 +213,8 @@ class Lake:
         """
         described = _with_partition(name, partition)
         if version is not None:
-            if not 0 <= version <= (last := self.version(name)):
+            last = self.version(name)
+            if not 0 <= version <= last:
                 raise ValueError(f"{name!r} has no version {version}; it has 0 to {last}")
             delta = self._delta(name, version)
             folders = {} if delta is None else active_files(delta, self.path(name))
