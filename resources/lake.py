@@ -334,18 +334,13 @@ class Lake:
             mode="append",
             commit_properties=CommitProperties(max_commit_retries=MAX_COMMIT_RETRIES),
         )
-        if not described.partition_by:
-            self._compact(name)
-        return self.version(name)
-
-    def _compact(self, name: str) -> None:
-        delta = self._delta(name)
-        if delta is not None and len(delta.file_uris()) > COMPACT_LOG_AT:
+        if not described.partition_by and len(delta.file_uris()) > COMPACT_LOG_AT:
             try:
                 delta.optimize.compact()
             except CommitFailedError:
                 # Another writer compacted meanwhile: the log is whole either way.
-                return
+                return self.version(name)
+        return delta.version()
 
     def finish(self, row: Mapping[str, object]) -> None:
         """Append a step's ledger row: from now on readers see what it wrote.
