@@ -30,6 +30,7 @@ TOP_SIZES: Final = (2, 3, 4)
 DUP_SIZES: Final = (5, 6, 7, 8, 9, 10)
 STOP_WORDS: Final = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher A1.1
 TERMINALS: Final = ".!?\"'”’…。！？"
+SIGNS: Final = "=+^_\\{}[]()<>∈≤≥∑∫√→;`$&"  # of code and mathematics
 BULLETS: Final = "-*•‣▶◀◦■□▪▫–"
 SHORT_LINE_CHARS: Final = 30  # FineWeb 3.6
 STATISTICS: Final = (
@@ -38,6 +39,7 @@ STATISTICS: Final = (
     "num_words",
     "word_chars",
     "num_alpha_tokens",
+    "num_signs",
     "num_hashes",
     "num_ellipses",
     "num_stop_words",
@@ -58,9 +60,10 @@ STATISTICS: Final = (
 )
 COLUMN: Final = {name: position for position, name in enumerate(STATISTICS)}
 (
-    CHARS, TOKENS, WORDS, WORD_CHARS, ALPHA, HASHES, ELLIPSES, STOPS, LINES, BULLET, ELLIPSIS, TERMINAL, SHORT, BREAKS,
+    CHARS, TOKENS, WORDS, WORD_CHARS, ALPHA, SIGN,
+    HASHES, ELLIPSES, STOPS, LINES, BULLET, ELLIPSIS, TERMINAL, SHORT, BREAKS,
     DUP_LINES, DUP_LINE_CHARS, PARAGRAPHS, DUP_PARAGRAPHS, DUP_PARAGRAPH_CHARS, LONGEST, TOP,
-) = range(21)  # fmt: skip
+) = range(22)  # fmt: skip
 DUP: Final = TOP + len(TOP_SIZES)
 PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
 SEED: Final = np.uint64(0xCBF29CE484222325)
@@ -77,7 +80,8 @@ def text_statistics(texts: pl.Series) -> pl.DataFrame:
     ends_D = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     bytes_B = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
     out_DS = np.zeros((len(array), len(STATISTICS)))
-    _statistics(bytes_B, ends_D, _classes(), _stop_hashes(), _code_points(TERMINALS), _code_points(BULLETS), out_DS)
+    points = _code_points(TERMINALS), _code_points(BULLETS), _code_points(SIGNS)
+    _statistics(bytes_B, ends_D, _classes(), _stop_hashes(), *points, out_DS)
     return pl.DataFrame(out_DS, schema=list(STATISTICS), orient="row")
 
 
@@ -179,7 +183,7 @@ def _class_of(classes, point):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _tokens(points, num_points, classes, stops, hashes, lengths, out):  # type: ignore[no-untyped-def]
+def _tokens(points, num_points, classes, stops, signs, hashes, lengths, out):  # type: ignore[no-untyped-def]
     """Token hashes and lengths of one text; counts of tokens, words, symbols, stop words into `out`."""
     count, i, seen_stops = 0, 0, 0
     while i < num_points:
@@ -209,6 +213,7 @@ def _tokens(points, num_points, classes, stops, hashes, lengths, out):  # type: 
             while i < num_points and points[i] == point:
                 state = _mix(state, point)
                 i += 1
+            out[SIGN] += _contains(signs, point)
             if point == 35 and start > 0 and points[start - 1] != 10:  # at a line's start it marks a heading
                 out[HASHES] += i - start
             elif point == 0x2026 or (point == 46 and i - start >= 3):
@@ -267,10 +272,10 @@ def _lines(points, num_points, classes, terminals, bullets, keys, stamps, stamp,
 
 
 @numba.njit(cache=True)
-def _repetition(hashes, lengths, count, num_chars, keys, stamps, counts, stamp, mask, out):  # type: ignore[no-untyped-def]
+def _repetition(hashes, lengths, count, num_chars, keys, stamps, counts, firsts, stamp, mask, out):  # type: ignore[no-untyped-def]
     """Shares of repeated n-grams of one text into `out`. Uses one stamp for each n from 2 to 10."""
     for n in range(2, 11):
-        best_count, best_chars, repeated, blocked = 0, 0, 0, 0
+        best_count, best_first, best_chars, repeated, blocked = 0, 0, 0, 0, 0
         chars = 0
         for i in range(count):
             chars += lengths[i]
@@ -286,8 +291,10 @@ def _repetition(hashes, lengths, count, num_chars, keys, stamps, counts, stamp, 
             seen = stamps[slot] == stamp + n
             if n <= 4:
                 counts[slot] = counts[slot] + 1 if seen else 1
-                if counts[slot] > best_count:
-                    best_count, best_chars = counts[slot], chars + n - 1
+                firsts[slot] = firsts[slot] if seen else first
+                # Of equally common n-grams the one seen first, as Counter.most_common has it.
+                if counts[slot] > best_count or (counts[slot] == best_count and firsts[slot] < best_first):
+                    best_count, best_first, best_chars = counts[slot], firsts[slot], chars + n - 1
             elif seen:
                 repeated += chars
                 blocked = first + n
@@ -299,28 +306,30 @@ def _repetition(hashes, lengths, count, num_chars, keys, stamps, counts, stamp, 
 
 
 @numba.njit(cache=True, nogil=True)
-def _statistics(data, ends_D, classes, stops, terminals, bullets, out_DS):  # type: ignore[no-untyped-def]
+def _statistics(data, ends_D, classes, stops, terminals, bullets, signs, out_DS):  # type: ignore[no-untyped-def]
     longest = 1
     for d in range(len(ends_D) - 1):
         longest = max(longest, ends_D[d + 1] - ends_D[d])
     points = np.empty(longest, np.int64)
     hashes, lengths = np.empty(longest, np.uint64), np.empty(longest, np.int64)
-    keys, stamps, counts = np.empty(1, np.uint64), np.zeros(1, np.int64), np.empty(1, np.int64)
+    keys, stamps = np.empty(1, np.uint64), np.zeros(1, np.int64)
+    counts, firsts = np.empty(1, np.int64), np.empty(1, np.int64)
     for d in range(len(ends_D) - 1):
         out = out_DS[d]
         num_points = _decode(data, ends_D[d], ends_D[d + 1], points)
         out[CHARS] = num_points
         if num_points == 0:
             continue
-        count = _tokens(points, num_points, classes, stops, hashes, lengths, out)
+        count = _tokens(points, num_points, classes, stops, signs, hashes, lengths, out)
         size = 16
         while size < 2 * max(count, out[BREAKS] + 2, num_points // 8):
             size *= 2
         if size > len(keys):
-            keys, stamps, counts = np.empty(size, np.uint64), np.zeros(size, np.int64), np.empty(size, np.int64)
+            keys, stamps = np.empty(size, np.uint64), np.zeros(size, np.int64)
+            counts, firsts = np.empty(size, np.int64), np.empty(size, np.int64)
         mask, stamp = size - 1, 16 * (d + 1)
         _lines(points, num_points, classes, terminals, bullets, keys, stamps, stamp, mask, out)
-        _repetition(hashes, lengths, count, num_points, keys, stamps, counts, stamp, mask, out)
+        _repetition(hashes, lengths, count, num_points, keys, stamps, counts, firsts, stamp, mask, out)
 
 
 __all__ = ["DUP_SIZES", "STATISTICS", "TOP_SIZES", "text_statistics"]

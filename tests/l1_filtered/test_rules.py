@@ -110,6 +110,12 @@ def test_judge_record_of_little_text_is_rejected_for(text, expected):
     assert reason(text, extractor="json_field") == expected
 
 
+def test_judge_page_of_code_or_mathematics_is_judged_as_such():
+    code = "\n".join(f"    total_{n} = compute(first[{n}], second[{n}], scale={n})" for n in range(30))
+    assert reason(f"The sums are made and kept so:\n{code}") is None
+    assert reason("\n".join(["total = sum(values)"] * 40)) == "repeated_line_characters"
+
+
 def test_judge_german_page_needs_no_english_stop_words():
     german = prose(200).replace("the ", "der ").replace("and ", "und ")
     assert reason(german, language="de") is None

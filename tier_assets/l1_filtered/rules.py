@@ -17,7 +17,7 @@ import polars as pl
 from algorithms.text_statistics import DUP_SIZES, TOP_SIZES, text_statistics
 
 GOPHER: Final = "Gopher, arXiv:2112.11446, A1.1"
-LOWERED, RAISED = f"{GOPHER}, lowered for records", f"{GOPHER}, raised for records"
+LOWERED, RAISED = f"{GOPHER}, lowered", f"{GOPHER}, raised"
 FINEWEB: Final = "FineWeb, arXiv:2406.17557, 3.6"
 C4: Final = "C4, arXiv:1910.10683, 2.2"
 # Scripts that put no blanks between words: lengths and counts of words mean nothing there.
@@ -28,10 +28,15 @@ class Kind(StrEnum):
     """What a text was before extraction, as far as rules care."""
 
     PAGE = "page"  # a web page: navigation, boilerplate and search-engine spam are to be expected
+    TECHNICAL = "technical"  # a page of code or mathematics
     RECORD = "record"  # a mail, a dictionary or data-set entry, a file of text: somebody's unit, however short
 
 
-KINDS: Final = (Kind.PAGE, Kind.RECORD)
+KINDS: Final = (Kind.PAGE, Kind.TECHNICAL, Kind.RECORD)
+LENIENT: Final = (Kind.TECHNICAL, Kind.RECORD)
+# Share of tokens that are signs of code or mathematics: 95% of news pages lie below .07, three quarters of the pages
+# of programming docs and of mathematics above .14 (measured on 89, 350 and 500 pages).
+TECHNICAL_SHARE: Final = 0.10
 RECORD_EXTRACTORS: Final = ("plain", "mail_plain", "mail_html", "json_field", "json_leaves", "xml_text")
 
 
@@ -67,6 +72,7 @@ def _share(part: str, whole: str) -> pl.Expr:
 
 
 _chars, _words, _mean_length = pl.col("num_chars"), pl.col("num_words"), _share("word_chars", "num_words")
+_sign_share = _share("num_signs", "num_all_tokens")
 _letter_share = _share("num_alpha_tokens", "num_words")
 _stops = pl.col("num_stop_words")
 _terminal_share = _share("terminal_lines", "num_lines")
@@ -77,12 +83,12 @@ _DUP_LIMITS: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 RULES: Final[tuple[Rule, ...]] = (
     Rule("too_few_words", _words, _words < 50, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
     # Where a record is a unit by itself, Gopher's 50 would take most mails and dictionary entries.
-    Rule("too_few_words", _words, _words < 10, LOWERED, (Kind.RECORD,), not_languages=UNSPACED),
+    Rule("too_few_words", _words, _words < 10, LOWERED, LENIENT, not_languages=UNSPACED),
     Rule("too_few_characters", _chars, _chars < 50, f"{GOPHER}, for unspaced scripts", languages=UNSPACED),
     # Books and manuals are longer than any honest page.
     Rule("too_many_words", _words, _words > 100_000, GOPHER, (Kind.PAGE,)),
     Rule("words_too_short", _mean_length, _mean_length < 3, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
-    Rule("words_too_short", _mean_length, _mean_length < 2, LOWERED, (Kind.RECORD,), None, UNSPACED),
+    Rule("words_too_short", _mean_length, _mean_length < 2, LOWERED, LENIENT, None, UNSPACED),
     Rule("words_too_long", _mean_length, _mean_length > 10, GOPHER, not_languages=UNSPACED),
     _above("too_many_hashes", _share("num_hashes", "num_words"), 0.1, GOPHER, (Kind.PAGE,)),
     _above("too_many_ellipses", _share("num_ellipses", "num_words"), 0.1, GOPHER),
@@ -91,18 +97,18 @@ RULES: Final[tuple[Rule, ...]] = (
     # Of words, as published: datatrove counts punctuation marks as words here, which takes a quarter of news pages.
     Rule("too_few_words_with_letters", _letter_share, _letter_share < 0.8, GOPHER, (Kind.PAGE,)),
     # Mathematics, code and data have their numbers; what has still fewer words with letters is a table or noise.
-    Rule("too_few_words_with_letters", _letter_share, _letter_share < 0.33, LOWERED, (Kind.RECORD,)),
+    Rule("too_few_words_with_letters", _letter_share, _letter_share < 0.33, LOWERED, LENIENT),
     Rule("too_few_stop_words", _stops, _stops < 2, GOPHER, (Kind.PAGE,), ("en", "und")),
     _above("repeated_lines", _share("dup_lines", "num_lines"), 0.3, GOPHER, (Kind.PAGE,)),
     _above("repeated_paragraphs", _share("dup_paragraphs", "num_paragraphs"), 0.3, GOPHER, (Kind.PAGE,)),
     _above("repeated_line_characters", _share("dup_line_chars", "num_chars"), 0.2, GOPHER, (Kind.PAGE,)),
     _above("repeated_paragraph_characters", _share("dup_paragraph_chars", "num_chars"), 0.2, GOPHER, (Kind.PAGE,)),
     # LaTeX, code and forms repeat short lines of their syntax; a record is noise when most of its characters repeat.
-    _above("repeated_line_characters", _share("dup_line_chars", "num_chars"), 0.5, RAISED, (Kind.RECORD,)),
+    _above("repeated_line_characters", _share("dup_line_chars", "num_chars"), 0.5, RAISED, LENIENT),
     # In a text of some lines the commonest n-gram is a large share whatever it says: pages only.
     *(_above(f"repeated_{n}_gram", pl.col(f"top_{n}"), _TOP_LIMITS[n], GOPHER, (Kind.PAGE,)) for n in TOP_SIZES),
     *(_above(f"repeated_{n}_grams", pl.col(f"dup_{n}"), _DUP_LIMITS[n], GOPHER, (Kind.PAGE,)) for n in DUP_SIZES),
-    _above("repeated_10_grams", pl.col("dup_10"), 0.5, RAISED, (Kind.RECORD,)),
+    _above("repeated_10_grams", pl.col("dup_10"), 0.5, RAISED, LENIENT),
     Rule("too_few_finished_lines", _terminal_share, _terminal_share <= 0.12, FINEWEB, (Kind.PAGE,)),
     Rule(
         "too_many_short_lines",
@@ -134,12 +140,16 @@ def judge(texts: pl.DataFrame) -> pl.DataFrame:
     columns = texts.columns
     extractor = pl.col("extractor") if "extractor" in columns else pl.lit(None, pl.String)
     language = pl.col("language") if "language" in columns else pl.lit(None, pl.String)
-    record = extractor.is_in(list(RECORD_EXTRACTORS)).fill_null(False)
-    judged = texts.select(
-        kind=pl.when(record).then(pl.lit(Kind.RECORD.value)).otherwise(pl.lit(Kind.PAGE.value)),
-        language=language.fill_null("en"),
-        lorem_ipsum=pl.col("text").str.count_matches("(?i)lorem ipsum"),
-    ).hstack(text_statistics(texts["text"]))
+    page = pl.when(_sign_share >= TECHNICAL_SHARE).then(pl.lit(Kind.TECHNICAL.value)).otherwise(pl.lit(Kind.PAGE.value))
+    judged = (
+        texts.select(
+            record=extractor.is_in(list(RECORD_EXTRACTORS)).fill_null(False),
+            language=language.fill_null("en"),
+            lorem_ipsum=pl.col("text").str.count_matches("(?i)lorem ipsum"),
+        )
+        .hstack(text_statistics(texts["text"]))
+        .with_columns(kind=pl.when("record").then(pl.lit(Kind.RECORD.value)).otherwise(page))
+    )
     number = reduce(
         lambda later, indexed: pl.when(indexed[1].applies & indexed[1].reject).then(indexed[0]).otherwise(later),
         reversed(list(enumerate(RULES))),
