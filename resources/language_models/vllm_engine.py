@@ -180,7 +180,7 @@ def _start(folder: str, max_model_len: int) -> LLM:
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     # Its warnings (16 on a CPU start) are about its own defaults; VLLM_LOGGING_LEVEL=WARNING shows them.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    with _stdout_to_stderr(), _preload_kept(), warnings.catch_warnings():
+    with _stdout_to_stderr(), _preload_kept(), _llvmlite_hidden(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             import torch
@@ -207,6 +207,19 @@ def _start(folder: str, max_model_len: int) -> LLM:
             )
         except Exception as error:
             raise RuntimeError(f"vLLM cannot start with the model {folder}: {error}") from error
+
+
+@contextlib.contextmanager
+def _llvmlite_hidden() -> Iterator[None]:
+    """vLLM's start on a CPU reads `__dict__` of every value in every loaded module; llvmlite's handle of its library
+    (there once numba is) answers with a function in place of a dictionary, which ends the start (vLLM 0.32)."""
+    name = "llvmlite.binding.ffi"
+    hidden = sys.modules.pop(name, None)
+    try:
+        yield
+    finally:
+        if hidden is not None:
+            sys.modules[name] = hidden
 
 
 def _sampling_params(settings: dict[str, Any], json_schema: JsonSchema | None) -> SamplingParams:
