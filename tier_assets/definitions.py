@@ -19,8 +19,8 @@ from tier_assets.l4_organized import assets as l4
 from tier_assets.partitions import corpora
 
 
-def build(root: str) -> dg.Definitions:
-    """Definitions over the lake at `root`."""
+def build(root: str, llm: GpuLanguageModel | None = None) -> dg.Definitions:
+    """Definitions over the lake at `root`; `llm` is the language model, by default the environment's."""
     return dg.Definitions(
         assets=[*l0.assets, *l1.assets, *l2.assets, *l3.assets, *l4.assets, funnel.funnel],
         asset_checks=build_checks(corpora),
@@ -30,7 +30,7 @@ def build(root: str) -> dg.Definitions:
         resources={
             "lake": lake_resource.configured({"root": root}),
             "gate": gate_resource,
-            "llm": GpuLanguageModel(),
+            "llm": llm or GpuLanguageModel(),
             "catalog": catalog_resource(root),
             "io_manager": HandleIOManager(folder=str(Path(root, "dagster", "handles").absolute())),
         },

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dagster as dg
 
 from resources.lake import Lake
+
+# Beta in this Dagster, and wanted: without it a backfill of a hundred partitions starts a hundred runs.
+warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
 
 corpora = dg.DynamicPartitionsDefinition(name="corpora")
 # One run may work through so many partitions: each run costs seconds to start, and a language model more.

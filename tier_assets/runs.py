@@ -25,14 +25,19 @@ class Outcome:
 
 
 def run(
-    lake: Lake, instance: dg.DagsterInstance, keys: Sequence[str], to: str, refresh_scorer: bool = False
+    lake: Lake,
+    instance: dg.DagsterInstance,
+    keys: Sequence[str],
+    to: str,
+    refresh_scorer: bool = False,
+    model: GpuLanguageModel | None = None,
 ) -> Outcome:
     """Make what is stale in the partitions `keys`, up to tier `to`; a failing partition does not stop the others."""
     os.environ["LAKE_ROOT"] = lake.root
     from tier_assets.definitions import build  # what it imports is not needed by `lake sql`
 
-    definitions = build(lake.root)
-    model = GpuLanguageModel()
+    model = model or GpuLanguageModel()
+    definitions = build(lake.root, model)
     add_keys(instance, lake)
     outcome = Outcome()
 
