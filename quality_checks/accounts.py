@@ -11,7 +11,7 @@ from collections.abc import Callable
 import polars as pl
 
 from quality_checks.check_result import Partition, partition_key
-from quality_checks.rows import ids, key_column, missing, missing_in_lake, no_failures, own, parent_of, verdicts
+from quality_checks.rows import documents_of, ids, key_column, missing, missing_in_lake, no_failures, own, verdicts
 from resources.lake import Lake
 from tier_tables import MAIN_TABLES
 
@@ -92,20 +92,21 @@ def sources_are_registered(lake: Lake, tier: str, partition: Partition) -> pl.La
 
 
 def documents_have_parents(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
-    """A row or verdict whose document is not in the parent tier."""
+    """A row or verdict whose document is not in the tier that it was made from."""
     documents = pl.concat(rows(lake, tier, partition).select("doc_id") for rows in (own, verdicts))
-    parents = ids(own(lake, parent_of(tier), partition), "doc_id")
+    parents = ids(own(lake, documents_of(tier), partition), "doc_id")
     wanted = documents.select(pl.col("doc_id").alias("key"), pl.col("doc_id").alias("id"))
-    return missing(wanted, parents, f"doc_id={{}} is not in {parent_of(tier)}")
+    return missing(wanted, parents, f"doc_id={{}} is not in {documents_of(tier)}")
 
 
 def parents_are_accounted_for(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
-    """A row of the parent tier that this tier neither kept nor rejected."""
-    parents = own(lake, parent_of(tier), partition).select(pl.col("doc_id").alias("key"), pl.col("doc_id").alias("id"))
+    """A document of the tier below of which this tier has neither a row nor a verdict."""
+    documents = own(lake, documents_of(tier), partition).select("doc_id")
+    wanted = documents.select(pl.col("doc_id").alias("key"), pl.col("doc_id").alias("id"))
     judged = [rows(lake, tier, partition).select("doc_id") for rows in (own, verdicts)]
     if tier == "l3":
         judged.append(_sources_of_records(lake, partition).select(pl.col("id").alias("doc_id")))
-    return missing(parents, ids(pl.concat(judged), "doc_id"), "doc_id={} is neither kept nor rejected")
+    return missing(wanted, ids(pl.concat(judged), "doc_id"), "doc_id={} is neither kept nor rejected")
 
 
 def _sources_of_records(lake: Lake, partition: Partition) -> pl.LazyFrame:

@@ -37,7 +37,8 @@ def judge_partition(lake: Lake, tier: str, corpus: str, snapshot: str) -> list[C
     Raises:
         ValueError: unknown tier.
     """
-    return judge_suite(lake, tier, corpus, snapshot) + judge_invariants(lake, tier, corpus, snapshot, contract=False)
+    now = lake.at_one_moment()
+    return judge_suite(now, tier, corpus, snapshot) + judge_invariants(now, tier, corpus, snapshot, contract=False)
 
 
 def judge_suite(lake: Lake, tier: str, corpus: str, snapshot: str) -> list[CheckResult]:
@@ -46,6 +47,7 @@ def judge_suite(lake: Lake, tier: str, corpus: str, snapshot: str) -> list[Check
     Raises:
         ValueError: unknown tier.
     """
+    lake = lake.at_one_moment()
     partition, state = _partition(lake, tier, corpus, snapshot)
     findings = [follows_contract(lake, tier, partition)]
     if findings[0].passed:
@@ -71,6 +73,7 @@ def judge_invariants(lake: Lake, tier: str, corpus: str, snapshot: str, contract
     Raises:
         ValueError: unknown tier.
     """
+    lake = lake.at_one_moment()
     partition, state = _partition(lake, tier, corpus, snapshot)
     first = follows_contract(lake, tier, partition)
     if not first.passed:

@@ -79,8 +79,8 @@ def render(results: Sequence[CheckResult], states: Mapping[tuple[str, str, str],
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>Checks of {escape(root)}</title><style>{STYLE}</style></head><body>",
             f"<h1>{verdict}</h1>",
-            f'<p class="note">{len(results)} checks, {len(failed) - blocking} warnings, written {now:%Y-%m-%d %H:%M} UTC, '
-            f"lake <code>{escape(root)}</code></p>",
+            f'<p class="note">{len(results)} checks, {len(failed) - blocking} warnings, '
+            f"written {now:%Y-%m-%d %H:%M} UTC, lake <code>{escape(root)}</code></p>",
             _overview(results, stale),
             _failures(failed),
             *(_tier(tier, [r for r in results if r.tier == tier]) for tier in TIERS),

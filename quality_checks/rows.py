@@ -21,7 +21,7 @@ def key_column(tier: str) -> str:
 
 
 def parent_of(tier: str) -> str:
-    """The tier below, whose rows are this tier's input.
+    """The tier below, which must be sound before this one is made.
 
     Raises:
         ValueError: unknown tier, or l0, which has none.
@@ -29,6 +29,15 @@ def parent_of(tier: str) -> str:
     if tier not in TIERS[1:]:
         raise ValueError(f"{tier!r} has no parent tier; those that have: {list(TIERS[1:])}")
     return TIERS[TIERS.index(tier) - 1]
+
+
+def documents_of(tier: str) -> str:
+    """The tier whose documents this one judges: l4 organizes those of l2, with the records of l3.
+
+    Raises:
+        ValueError: unknown tier, or l0, which has none.
+    """
+    return "l2" if tier == "l4" else parent_of(tier)
 
 
 def verdicts(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:

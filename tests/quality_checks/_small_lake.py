@@ -175,8 +175,8 @@ def news_rows() -> dict[str, pl.DataFrame]:
         "lineage/l3_refined": lineage_rows(
             [("r0", "l2_selected", "d0"), *(("r1", "l2_selected", d) for d in ("d1", "d2", "m0"))], "l3_refined", NEWS
         ),
-        "verdicts/l4": documents(["d0"], NEWS).with_columns(
-            tier=pl.lit("l4"), record_id=pl.lit("f9"), reason=pl.lit("quote_not_found")
+        "verdicts/l4": documents(["d0", "d2"], NEWS).with_columns(
+            tier=pl.lit("l4"), record_id=pl.Series(["f9", None]), reason=pl.Series(["quote_not_found", "no_candidate"])
         ),
         "l4_facts": documents(list(facts.values()), NEWS).with_columns(
             fact_id=pl.Series(list(facts)), state=pl.Series(["verified", "verified", "withdrawn"])

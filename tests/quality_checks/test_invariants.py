@@ -82,6 +82,7 @@ BREAKS = [
     ("l3", "verdicts/l3", put("record_id", "r9", record_id="r1"), {"nothing_is_kept_and_rejected": ("r1",)}),
     ("l3", "verdicts/l3", copy("record_id", "r9", record_id="r8"), COUNTS),
     ("l3", "lineage/l3_refined", drop("parent_id", "d2"), {"records_have_lineage": ("r1",)}),
+    ("l4", "verdicts/l4", drop("doc_id", "d2"), {"parents_are_accounted_for": ("d2",)} | COUNTS),
     ("l4", "lineage/l4_facts", drop("child_id", "f0"), {"facts_have_parents": ("f0",)}),
     ("l4", "lineage/l4_facts", put("child_id", "f0", parent_id="d9"), {"facts_have_parents": ("f0",)}),
     ("l4", "lineage/l4_facts", put("child_id", "f0", parent_table="l0_raw"), {"facts_have_parents": ("f0",)}),
