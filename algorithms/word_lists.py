@@ -37,6 +37,26 @@ NEGATIONS = word_set(
     """
 )
 
+# What points outside its sentence when it opens one: whoever reads that alone does not know of whom it speaks.
+DANGLING = word_set(
+    """
+    he she it they this that these those his her hers their its such here there then thus therefore however but
+    and or so yet nor also both either neither another others moreover furthermore besides instead nevertheless
+    nonetheless meanwhile otherwise hence similarly likewise consequently him them who which whose er sie es
+    dies diese dieser dieses diesem diesen jene jener jenes ihr ihre ihren ihrer sein seine seinen seiner dort
+    dann da damit dabei daher deshalb trotzdem jedoch aber und oder denn auch doch il elle ils elles ce cela
+    ceci cette ces celui celle leur mais et donc él ella ellos ellas esto eso ese esa pero y
+    """
+)
+
+FIRST_PERSON = word_set(
+    """
+    i me my mine myself we us our ours ourselves you your yours yourself i'm i've i'll i'd we're we've we'll
+    you're you've you'll let's ich mich mir mein meine meinen meiner wir uns unser unsere unseren du dich dir
+    dein deine je moi mon ma mes nous notre nos vous votre vos yo mi mis nosotros nuestro nuestra
+    """
+)
+
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"

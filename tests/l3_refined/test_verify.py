@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tier_assets.l3_refined.tasks import EDIT, Passage
-from tier_assets.l3_refined.tasks.task import Prompt, read_prompt
+from tier_assets.l3_refined.task import Prompt, read_prompt
+from tier_assets.l3_refined.tasks import EDIT, Ask, Passage
 from tier_assets.l3_refined.verify import GROUNDED, echo, ungrounded
 
 SOURCE = (
@@ -67,7 +67,7 @@ def test_read_prompt_of_another_wording_has_another_version(tmp_path) -> None:  
     first = read_prompt(path)
     path.write_text("System!\n---\nUser {passage}\n")
     assert (first.system, first.user) == ("System.", "User {passage}")
-    assert first.fill("{x}") == "User {x}"
+    assert first.fill((("passage", "{x}"),)) == "User {x}"
     assert first.version.startswith("task-")
     assert first.version != read_prompt(path).version
 
@@ -94,7 +94,7 @@ EDITS = (
 @pytest.mark.parametrize(("reply", "reason"), EDITS)
 def test_edit_accept_of_reply_gives_the_reason_against_it(reply: str, reason: str | None) -> None:
     passage = Passage("d", PASSAGE, 0, len(PASSAGE))
-    judgement = EDIT.accept(EDIT.parse(reply, passage)[0], passage)
+    judgement = EDIT.accept(EDIT.parse(reply, passage, Ask(()))[0], passage)
     assert [r.reason for r in judgement.reasons][:1] == ([reason] if reason else [])
     assert judgement.level == (0 if reason else 1)
 
@@ -102,6 +102,6 @@ def test_edit_accept_of_reply_gives_the_reason_against_it(reply: str, reason: st
 def test_edit_parse_keeps_the_safe_operations_only() -> None:
     passage = Passage("d", PASSAGE, 0, len(PASSAGE))
     reply = "Queen Mary opened the bridge over the Tay in 1878, and it never fell in 1879."
-    assert EDIT.parse(reply, passage)[0].output == (
+    assert EDIT.parse(reply, passage, Ask(()))[0].output == (
         "Queen Victoria opened the bridge over the Tay in 1878, and it fell in 1879."
     )

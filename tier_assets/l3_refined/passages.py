@@ -12,7 +12,7 @@ import polars as pl
 
 from algorithms.sentences import Span, sentences
 from resources.tokenizer import count_tokens
-from tier_assets.l3_refined.tasks.task import Passage
+from tier_assets.l3_refined.task import Passage
 
 
 def cut(doc_id: str, text: str, num_tokens: int, num_passages: int, min_words: int) -> list[Passage]:

@@ -2,15 +2,15 @@
 
 In: selected documents (doc_id, corpus, snapshot, text, language, title) and a language model. Out: rows of
 `l3_refined`, a verdict for every candidate that was not kept, lineage. Candidates = rows + verdicts, to the row.
-Costs one request a passage and task; memory is that of the frame and its replies, so callers pass batches.
+Costs a few requests a passage; memory is that of the frame and its replies, so callers pass batches.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -18,11 +18,17 @@ import polars as pl
 
 from resources.language_models import LanguageModel, Reply
 from tier_assets.l3_refined.passages import cut
-from tier_assets.l3_refined.tasks import TASKS, Candidate, Passage, Reason, Task
+from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Reason, Task
+from tier_assets.l3_refined.tasks import TASKS
 from tier_tables import LINEAGE, VERDICTS
 from tier_tables.refinement import L3_REFINED
 
 PARENT_TABLE: Final = "l2_selected"
+# A document that gave no candidate at all.
+IDLE: Final = {
+    "no_passage": "no whole sentences of enough words and few enough tokens",
+    "nothing_to_ask": "no task found anything to ask in its passages",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,8 @@ class Settings:
     tasks: tuple[Task, ...] = TASKS
 
 
-# A document costs about 2 x (128 + 90) prompt tokens and at most 270 output tokens: 96 of them fit the demo's share.
+# A document costs about 200 prompt tokens to edit and two questions of 100 beside a prefix that is cached; 96 of them
+# fit the demo's share of 60,000.
 SMOKE: Final = Settings(num_documents=16, num_passages=1, passage_tokens=128, min_passage_words=20)
 DEFAULT: Final = Settings(num_documents=100_000, num_passages=4, passage_tokens=128, min_passage_words=20)
 
@@ -60,19 +67,25 @@ class Request:
 
     task: Task
     passage: Passage
+    ask: Ask
     prompt: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One candidate (or a reply without any) with its judgement: `record` is kept where there are no reasons."""
+    """A candidate, or a reply without any, and its judgement: it is kept where there are no reasons.
+
+    Tokens are those of the reply, and of the second reply where the candidate was checked.
+    """
 
     request: Request
-    reply: Reply
     record_id: str
+    reply: str | None
     candidate: Candidate | None
     level: int
     reasons: tuple[Reason, ...]
+    prompt_tokens: int
+    output_tokens: int
 
 
 def choose(docs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -89,19 +102,21 @@ def refine(docs: pl.DataFrame, model: LanguageModel, settings: Settings) -> Refi
     outcomes: dict[str, Outcome] = {}
     replies: list[Reply] = []
     for task in settings.tasks:
-        requests = plan(task, [p for doc_id in passages for p in passages[doc_id]])
-        answered = ask(task, requests, model)
-        replies += answered
-        for request, reply in zip(requests, answered, strict=True):
-            # The same output about the same document is one candidate, however often it was written.
-            for outcome in judge(request, reply, model.name):
-                outcomes.setdefault(outcome.record_id, outcome)
+        requests = plan(task, [p for found in passages.values() for p in found])
+        answered = ask(requests, task.prompt.system, task.max_tokens, model)
+        judged = [o for q, r in zip(requests, answered, strict=True) for o in judge(q, r, model.name)]
+        # The same output about the same document is one candidate, however often it was written.
+        fresh = list({o.record_id: o for o in reversed(judged)}.values())[::-1]
+        checked, again = check(task, fresh, model)
+        outcomes |= {o.record_id: o for o in checked}
+        replies += answered + again
     place = docs.select("doc_id", "corpus", "snapshot")
-    too_short = [doc_id for doc_id, found in passages.items() if not found]
     rows = _rows(outcomes.values(), model.name, place)
+    attempted = {o.request.passage.doc_id for o in outcomes.values()}
+    idle = {d: "nothing_to_ask" if found else "no_passage" for d, found in passages.items() if d not in attempted}
     return Refined(
         rows=rows,
-        verdicts=_verdicts(outcomes.values(), too_short, place),
+        verdicts=_verdicts(outcomes.values(), idle, place),
         lineage=_lineage(rows),
         num_requests=len(replies),
         prompt_tokens=sum(r.prompt_tokens for r in replies),
@@ -111,51 +126,82 @@ def refine(docs: pl.DataFrame, model: LanguageModel, settings: Settings) -> Refi
 
 
 def plan(task: Task, passages: list[Passage]) -> list[Request]:
-    """The requests of `task`, one a passage."""
-    return [Request(task, p, task.prompt.fill(p.text)) for p in passages]
+    """What `task` asks of the passages, in their order."""
+    return [Request(task, p, a, task.prompt.fill(a.fill)) for p in passages for a in task.plan(p)]
 
 
-def ask(task: Task, requests: list[Request], model: LanguageModel) -> list[Reply]:
-    """The model's replies, one a request, in order."""
-    if not requests:
-        return []
-    prompts = [r.prompt for r in requests]
-    return model.complete(prompts, system=task.prompt.system, max_tokens=task.max_tokens, json_schema=task.json_schema)
+def ask(requests: Sequence[Request], system: str, max_tokens: int, model: LanguageModel) -> list[Reply]:
+    """The model's replies, one a request, in order; requests of one form of reply are asked together."""
+    forms: dict[str, list[int]] = {}
+    for i, request in enumerate(requests):
+        forms.setdefault(json.dumps(request.ask.json_schema, sort_keys=True), []).append(i)
+    replies: dict[int, Reply] = {}
+    for form, places in forms.items():
+        prompts = [requests[i].prompt for i in places]
+        answered = model.complete(prompts, system=system, max_tokens=max_tokens, json_schema=json.loads(form))
+        replies.update(zip(places, answered, strict=True))
+    return [replies[i] for i in range(len(requests))]
 
 
 def judge(request: Request, reply: Reply, model: str) -> list[Outcome]:
     """The candidates of a reply, judged; a reply without a candidate gives one outcome that says why."""
     task = request.task
     if reply.error is not None or reply.text is None:
-        return [_failed(request, reply, model, reply.error or "empty", "no reply text")]
+        return [_failed(request, reply, model, reply.error or "empty", "no reply")]
     if not reply.text.strip():
         return [_failed(request, reply, model, "empty", "blank reply")]
     try:
-        candidates = task.parse(reply.text, request.passage)
+        candidates = task.parse(reply.text, request.passage, request.ask)
     except ValueError as error:
         # A reply cut off by its token limit is the commonest malformed one: say so.
         cut_off = " (cut off)" if reply.output_tokens >= task.max_tokens else ""
         return [_failed(request, reply, model, "malformed", f"{error}{cut_off}")]
-    if not candidates:
-        return [_failed(request, reply, model, "empty", "no candidate in the reply")]
-    outcomes = []
-    for candidate in candidates:
-        judgement = task.accept(candidate, request.passage)
-        record_id = _record_id(task, candidate.style, request.passage, model, candidate.prompt, candidate.output)
-        outcomes.append(Outcome(request, reply, record_id, candidate, judgement.level, judgement.reasons))
-    return outcomes
+    return [_judged(request, reply, model, c, task.accept(c, request.passage)) for c in candidates] or [
+        _failed(request, reply, model, "empty", "no candidate in the reply")
+    ]
+
+
+def _judged(request: Request, reply: Reply, model: str, candidate: Candidate, judgement: Judgement) -> Outcome:
+    record_id = _record_id(request, candidate.style, model, candidate.prompt, candidate.output)
+    level, reasons = judgement.level, judgement.reasons
+    return Outcome(request, record_id, reply.text, candidate, level, reasons, reply.prompt_tokens, reply.output_tokens)
 
 
 def _failed(request: Request, reply: Reply, model: str, reason: str, detail: str) -> Outcome:
-    passage = request.passage
-    position = f"{passage.char_start}-{passage.char_end}"
-    record_id = _record_id(request.task, None, passage, model, position, reason)
-    return Outcome(request, reply, record_id, None, 0, (Reason(reason, detail),))
+    """The outcome of a request that gave no candidate; its id tells the requests of one document apart."""
+    record_id = _record_id(request, request.ask.style, model, request.prompt, reason)
+    reasons = (Reason(reason, detail),)
+    return Outcome(request, record_id, reply.text, None, 0, reasons, reply.prompt_tokens, reply.output_tokens)
 
 
-def _record_id(task: Task, style: str | None, passage: Passage, model: str, prompt: str, output: str) -> str:
-    parts = [task.name, style, [passage.doc_id], model, task.prompt.version, prompt, output]
+def _record_id(request: Request, style: str | None, model: str, prompt: str, output: str) -> str:
+    task = request.task
+    parts = [task.name, style, [request.passage.doc_id], model, task.prompt.version, prompt, output]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def check(task: Task, outcomes: list[Outcome], model: LanguageModel) -> tuple[list[Outcome], list[Reply]]:
+    """The outcomes, those that a second question bears out at level 3; and the replies to it."""
+    if task.check is None:
+        return outcomes, []
+    accepted = {
+        i: Request(task, o.request.passage, question, task.check.prompt.fill(question.fill))
+        for i, o in enumerate(outcomes)
+        if o.candidate is not None and not o.reasons
+        for question in [task.check.ask(o.candidate, o.request.passage)]
+    }
+    replies = ask(list(accepted.values()), task.check.prompt.system, task.check.max_tokens, model)
+    checked = list(outcomes)
+    for i, reply in zip(accepted, replies, strict=True):
+        candidate = outcomes[i].candidate
+        agrees = candidate is not None and reply.text is not None and task.check.agrees(reply.text, candidate)
+        checked[i] = replace(
+            outcomes[i],
+            level=3 if agrees else outcomes[i].level,
+            prompt_tokens=outcomes[i].prompt_tokens + reply.prompt_tokens,
+            output_tokens=outcomes[i].output_tokens + reply.output_tokens,
+        )
+    return checked, replies
 
 
 def _rows(outcomes: Iterable[Outcome], model: str, place: pl.DataFrame) -> pl.DataFrame:
@@ -170,8 +216,8 @@ def _rows(outcomes: Iterable[Outcome], model: str, place: pl.DataFrame) -> pl.Da
             "text": o.candidate.text,
             "model": model,
             "prompt_version": o.request.task.prompt.version,
-            "prompt_tokens": o.reply.prompt_tokens,
-            "output_tokens": o.reply.output_tokens,
+            "prompt_tokens": o.prompt_tokens,
+            "output_tokens": o.output_tokens,
             "verification_level": o.level,
         }
         for o in outcomes
@@ -186,7 +232,7 @@ def _messages(candidate: Candidate) -> list[dict[str, str]]:
     return [{"role": "user", "content": candidate.prompt}, {"role": "assistant", "content": candidate.output}]
 
 
-def _verdicts(outcomes: Iterable[Outcome], too_short: list[str], place: pl.DataFrame) -> pl.DataFrame:
+def _verdicts(outcomes: Iterable[Outcome], idle: Mapping[str, str], place: pl.DataFrame) -> pl.DataFrame:
     rejected = [
         {
             "tier": "l3",
@@ -195,14 +241,12 @@ def _verdicts(outcomes: Iterable[Outcome], too_short: list[str], place: pl.DataF
             "task": o.request.task.name,
             "reason": o.reasons[0].reason,
             "detail": "; ".join(f"{r.reason}: {r.detail}" for r in o.reasons),
-            "reply": o.reply.text,
+            "reply": o.reply,
         }
         for o in outcomes
         if o.reasons
     ]
-    rejected += [
-        {"tier": "l3", "doc_id": d, "reason": "no_passage", "detail": "no passage long enough"} for d in too_short
-    ]
+    rejected += [{"tier": "l3", "doc_id": d, "reason": why, "detail": IDLE[why]} for d, why in idle.items()]
     schema = {n: t for n, t in VERDICTS.schema.items() if n not in ("corpus", "snapshot")}
     frame = pl.DataFrame(rejected, schema=schema).join(place, on="doc_id", how="left", maintain_order="left")
     return frame.select(VERDICTS.schema.names())

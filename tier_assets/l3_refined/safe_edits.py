@@ -71,7 +71,7 @@ def _white_space(operation: Operation, source: str) -> bool:
 
 
 def _may_close_up(before: str, after: str) -> bool:
-    """"cat ," and "( 24" may; "the cat" must stay two words, "1 000" and "3 - 5" as they are."""
+    """ "cat ," and "( 24" may; "the cat" must stay two words, "1 000" and "3 - 5" as they are."""
     if before.isdigit() or after[0].isdigit():
         return (after[0] in ",.;:!?)%" and not after[1:].isdigit()) or before in "([$€£#"
     return not (before.isalnum() and after[0].isalnum())

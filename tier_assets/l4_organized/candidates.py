@@ -14,7 +14,7 @@ from typing import Final
 
 from algorithms import grounding
 from algorithms.sentences import Span, sentences
-from algorithms.word_lists import word_set
+from algorithms.word_lists import DANGLING, FIRST_PERSON, word_set
 
 MIN_WORDS: Final = 5
 MAX_WORDS: Final = 60
@@ -34,24 +34,6 @@ _BOILERPLATE = re.compile(
     r"|follow us|share this|alle rechte vorbehalten|hier klicken|datenschutz|impressum|unsubscribe|free download"
     r"|javascript|powered by)",
     re.IGNORECASE,
-)
-# What points outside the sentence: whoever reads it alone does not know of whom it speaks.
-_DANGLING = word_set(
-    """
-    he she it they this that these those his her hers their its such here there then thus therefore however but
-    and or so yet nor also both either neither another others moreover furthermore besides instead nevertheless
-    nonetheless meanwhile otherwise hence similarly likewise consequently him them who which whose er sie es
-    dies diese dieser dieses diesem diesen jene jener jenes ihr ihre ihren ihrer sein seine seinen seiner dort
-    dann da damit dabei daher deshalb trotzdem jedoch aber und oder denn auch doch il elle ils elles ce cela
-    ceci cette ces celui celle leur mais et donc él ella ellos ellas esto eso ese esa pero y
-    """
-)
-_FIRST_PERSON = word_set(
-    """
-    i me my mine myself we us our ours ourselves you your yours yourself i'm i've i'll i'd we're we've we'll
-    you're you've you'll let's ich mich mir mein meine meinen meiner wir uns unser unsere unseren du dich dir
-    dein deine je moi mon ma mes nous notre nos vous votre vos yo mi mis nosotros nuestro nuestra
-    """
 )
 _VERBS = word_set(
     """
@@ -117,13 +99,11 @@ def _not_prose(sentence: str) -> str:
 
 def _dangling(sentence: str) -> str:
     first = next(iter(re.findall(r"[^\W\d_]+", grounding.fold(sentence))), "")
-    return first if first in _DANGLING else ""
+    return first if first in DANGLING else ""
 
 
 def _speaks_of_itself(sentence: str) -> str:
-    return next(
-        (w for w in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", grounding.fold(sentence)) if w in _FIRST_PERSON), ""
-    )
+    return next((w for w in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", grounding.fold(sentence)) if w in FIRST_PERSON), "")
 
 
 def _no_verb(sentence: str) -> str:

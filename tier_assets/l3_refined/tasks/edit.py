@@ -14,7 +14,7 @@ from typing import Final
 from algorithms import grounding
 from algorithms.edit_programs import Operation, align, apply
 from tier_assets.l3_refined.safe_edits import safe
-from tier_assets.l3_refined.tasks.task import Candidate, Judgement, Passage, Reason, Task, judged, read_prompt
+from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Reason, Task, judged, read_prompt
 from tier_assets.l3_refined.verify import ungrounded
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("edit.txt"))
@@ -23,11 +23,17 @@ MIN_MATCHED_SHARE: Final = 0.5
 SHOWN_OPERATIONS: Final = 5
 
 
-def parse(reply: str, passage: Passage) -> list[Candidate]:
+def plan(passage: Passage) -> list[Ask]:
+    """Once the whole passage."""
+    return [Ask(fill=(("passage", passage.text),))]
+
+
+def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
     """The passage with the safe operations of the reply."""
-    operations, _ = align(passage.text, reply.strip())
-    text = apply(passage.text, safe(operations, passage.text))
-    return [Candidate(prompt=passage.text, output=text, text=text, reply=reply.strip())]
+    source = passage.text
+    operations, _ = align(source, reply.strip())
+    text = apply(source, safe(operations, source))
+    return [Candidate(prompt=source, output=text, text=text, reply=reply.strip(), source=source)]
 
 
 def accept(candidate: Candidate, passage: Passage) -> Judgement:
@@ -53,4 +59,4 @@ def _shown(operations: Sequence[Operation]) -> str:
 
 
 # A passage's 128 tokens and room for what is written out; whatever follows is no edit.
-EDIT: Final = Task("edit", PROMPT, None, max_tokens=144, parse=parse, accept=accept)
+EDIT: Final = Task("edit", PROMPT, max_tokens=144, plan=plan, parse=parse, accept=accept)
