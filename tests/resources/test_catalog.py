@@ -1,0 +1,240 @@
+"""The catalog shows what the ledger names, from an empty lake on, and never goes back."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from _made_up import MAIL, NEWS, partition_of, put, rows, texts
+from polars.testing import assert_frame_equal
+
+from resources.catalog import catalog_path, open_catalog, refresh
+from resources.lake import Lake
+from tier_tables import TABLES, table
+
+VERSION_OF_LEDGER = "SELECT shown->'versions'->>'tier_ledger' FROM catalog_info"
+
+
+def one(connection: duckdb.DuckDBPyConnection, query: str) -> object:
+    found = connection.execute(query).fetchall()
+    assert len(found) == 1
+    return found[0][0]
+
+
+def count(lake: Lake, view: str) -> object:
+    with open_catalog(lake) as catalog:
+        return one(catalog, f"SELECT count(*) FROM {view}")
+
+
+# --- what the views are ----------------------------------------------------------------------------------------------
+
+
+def test_every_view_exists_on_an_empty_lake_with_its_types(lake: Lake) -> None:
+    types: dict[object, str] = {
+        pl.String: "VARCHAR",
+        pl.Int64: "BIGINT",
+        pl.Float64: "DOUBLE",
+        pl.Boolean: "BOOLEAN",
+        pl.Binary: "BLOB",
+        pl.Datetime("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
+        pl.List(pl.Float64): "DOUBLE[]",
+        pl.List(pl.String): "VARCHAR[]",
+        table("l1_filtered").schema[
+            "edits"
+        ]: 'STRUCT(op VARCHAR, char_start BIGINT, char_end BIGINT, "text" VARCHAR)[]',
+        table("l3_refined").schema["messages"]: 'STRUCT("role" VARCHAR, "content" VARCHAR)[]',
+        table("tier_ledger").schema["input_versions"]: 'STRUCT("table" VARCHAR, "version" BIGINT, state VARCHAR)[]',
+        table("tier_ledger").schema["output_versions"]: (
+            'STRUCT("table" VARCHAR, slice VARCHAR, "version" BIGINT, token VARCHAR)[]'
+        ),
+    }
+    with open_catalog(lake) as catalog:
+        for described in TABLES:
+            view = f"{described.name}_rows" if described.name == "l2_selected" else described.name
+            found = [row[:2] for row in catalog.execute(f"DESCRIBE {view}").fetchall()]
+            assert found == [(name, types[dtype]) for name, dtype in described.schema.items()], described.name
+            assert one(catalog, f"SELECT count(*) FROM {described.name}") == 0
+        assert one(catalog, "SELECT count(*) FROM funnel") == 0
+
+
+@pytest.mark.parametrize("name", [t.name for t in TABLES])
+def test_view_of_a_table_gives_the_very_rows(lake: Lake, name: str) -> None:
+    partition = partition_of(name)
+    written = rows(name, 7, partition)
+    if table(name).stepped:
+        put(lake, name, partition, written)
+    else:
+        lake.append(name, written)
+    view = f"{name}_rows" if name == "l2_selected" else name
+    with open_catalog(lake) as catalog:
+        found = catalog.execute(f"SELECT * FROM {view}").pl()
+    # DuckDB names no zone of its own and hands lists and text on as other Arrow layouts.
+    assert_frame_equal(found.select(pl.col(c).cast(t) for c, t in written.schema.items()), written)
+
+
+def test_columns_of_a_view_say_what_they_mean(lake: Lake) -> None:
+    with open_catalog(lake) as catalog:
+        meaning = one(
+            catalog,
+            "SELECT comment FROM duckdb_columns() WHERE table_name = 'l1_filtered' AND column_name = 'language'",
+        )
+    assert meaning == "ISO 639 code"
+
+
+def test_selected_documents_have_their_text(lake: Lake) -> None:
+    put(lake, "l1_filtered", NEWS, texts({"d1": "Zürich", "d2": "Genf"}, NEWS))
+    put(lake, "l1_filtered", MAIL, texts({"d1": "another lake's d1"}, MAIL))
+    put(lake, "l2_selected", NEWS, rows("l2_selected", 1, NEWS).with_columns(doc_id=pl.lit("d1")))
+    with open_catalog(lake) as catalog:
+        assert catalog.execute("SELECT doc_id, corpus, text FROM l2_selected").fetchall() == [("d1", "news", "Zürich")]
+
+
+def test_funnel_has_the_last_step_of_each_tier_and_partition(lake: Lake) -> None:
+    for corpus, kept in (("news", 1), ("mail", 2), ("news", 3)):
+        lake.finish({"tier": "l1", "step": "l1_filtered", "corpus": corpus, "snapshot": "1", "rows_kept": kept})
+    lake.finish({"tier": "l2", "step": "scorers", "rows_kept": 9})
+    with open_catalog(lake) as catalog:
+        found = catalog.execute("SELECT tier, corpus, rows_kept FROM funnel ORDER BY corpus").fetchall()
+    assert found == [("l1", "mail", 2), ("l1", "news", 3)]
+
+
+def test_catalog_is_read_only(lake: Lake) -> None:
+    with open_catalog(lake) as catalog, pytest.raises(duckdb.InvalidInputException, match="read-only"):
+        catalog.execute("CREATE TABLE l5 AS SELECT 1")
+
+
+def test_file_opens_in_another_process_without_the_lake(lake: Lake) -> None:
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    program = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); "
+        "print(c.execute('SELECT count(*) FROM l1_filtered').fetchone()[0], c.execute('FROM l2_selected').fetchall())"
+    )
+    said = subprocess.check_output([sys.executable, "-c", program, str(refresh(lake))], text=True, cwd="/")
+    assert said == "3 []\n"
+
+
+# --- when it is rebuilt ----------------------------------------------------------------------------------------------
+
+
+def test_unfinished_rows_do_not_show_and_finished_ones_do(lake: Lake) -> None:
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    written = lake.replace("l1_filtered", NEWS, rows("l1_filtered", 8, NEWS))
+    assert count(lake, "l1_filtered") == 3
+    lake.finish({"output_versions": [{n: getattr(written, n) for n in ("table", "slice", "version", "token")}]})
+    assert count(lake, "l1_filtered") == 8
+
+
+def test_catalog_of_an_unchanged_lake_is_not_rebuilt(lake: Lake) -> None:
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    before = refresh(lake).stat()
+    lake.replace("l1_filtered", NEWS, rows("l1_filtered", 8, NEWS))  # not finished: nothing new to show
+    after = refresh(lake).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_open_reader_goes_on_and_the_next_one_sees_the_new_rows(lake: Lake) -> None:
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    with open_catalog(lake) as old:
+        put(lake, "l1_filtered", NEWS, rows("l1_filtered", 8, NEWS))
+        # In the same process, where DuckDB would hand out the file that `old` has open.
+        assert count(lake, "l1_filtered") == 8
+        assert one(old, "SELECT count(*) FROM l1_filtered") == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database", None])
+def test_damaged_catalog_is_rebuilt(lake: Lake, damage: bytes | None) -> None:
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    path = refresh(lake)
+    path.write_bytes(path.read_bytes()[:5_000] if damage is None else damage)
+    assert count(lake, "l1_filtered") == 3
+
+
+def test_moved_lake_has_its_catalog_rebuilt_with_the_new_paths(lake: Lake, tmp_path: Path) -> None:
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    refresh(lake)
+    moved = Lake(str(shutil.move(lake.root, tmp_path / "elsewhere")))
+    with open_catalog(moved) as catalog:
+        assert one(catalog, "SELECT count(*) FROM l1_filtered") == 3
+        views = one(catalog, "SELECT string_agg(sql) FROM duckdb_views() WHERE NOT internal")
+    assert lake.root not in str(views)
+    assert lake.root not in Path(moved.root, "lake_delta_scan.sql").read_text()
+
+
+def test_lake_restored_from_a_backup_shows_the_backup(lake: Lake, tmp_path: Path) -> None:
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    shutil.copytree(lake.root, tmp_path / "backup")
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 8, NEWS))
+    newer = refresh(lake).read_bytes()
+    shutil.rmtree(lake.root)
+    shutil.copytree(tmp_path / "backup", lake.root)
+    catalog_path(lake).write_bytes(newer)
+    assert count(Lake(lake.root), "l1_filtered") == 3
+
+
+def test_catalog_made_by_other_code_is_rebuilt(lake: Lake) -> None:
+    path = refresh(lake)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute('UPDATE catalog_info SET shown = json_merge_patch(shown, \'{"views": "older"}\')')
+        connection.execute("DROP VIEW mixtures")
+    assert count(lake, "mixtures") == 0
+
+
+def test_racing_refreshes_never_go_back(lake: Lake) -> None:
+    """Four threads finish steps and refresh; whoever looks sees versions that only grow."""
+    lake.finish({"step": "first"})
+    refresh(lake)
+    done, seen = threading.Event(), []
+
+    def finish_and_refresh() -> None:
+        own = Lake(lake.root)
+        for _ in range(6):
+            own.finish({"step": "made_up"})
+            refresh(own)
+
+    def look() -> None:
+        while not done.is_set():
+            with duckdb.connect() as connection:
+                connection.execute(f"ATTACH '{catalog_path(lake)}' AS seen (READ_ONLY)")
+                seen.append(int(str(one(connection, VERSION_OF_LEDGER.replace("FROM ", "FROM seen.")))))
+            time.sleep(0.002)
+
+    watcher = threading.Thread(target=look)
+    writers = [threading.Thread(target=finish_and_refresh) for _ in range(4)]
+    for thread in (watcher, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    watcher.join()
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 2
+    with duckdb.connect(str(catalog_path(lake)), read_only=True) as last:
+        assert one(last, VERSION_OF_LEDGER) == str(lake.version("tier_ledger"))
+    assert [p.name for p in Path(lake.root).iterdir() if p.name.startswith(".lake.duckdb")] == []
+
+
+# --- the same views over Delta itself --------------------------------------------------------------------------------
+
+
+def test_delta_scan_file_runs_offline_and_shows_the_latest_versions(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "my läke"))
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    put(lake, "l1_filtered", MAIL, rows("l1_filtered", 2, MAIL))
+    lake.append("sources", rows("sources", 4, NEWS))
+    refresh(lake)
+    written = rows("l1_filtered", 8, NEWS)
+    lake.replace("l1_filtered", NEWS, written)
+    with duckdb.connect(config={"extension_directory": str(tmp_path / "no_extensions")}) as connection:
+        connection.execute("SET autoinstall_known_extensions = false")
+        connection.execute(Path(lake.root, "lake_delta_scan.sql").read_text())
+        found = connection.execute("SELECT * FROM l1_filtered WHERE corpus = 'news'").pl()
+        assert one(connection, "SELECT count(*) FROM l1_filtered") == 10
+        assert one(connection, "SELECT count(*) FROM sources") == 4
+    assert_frame_equal(found.select(pl.col(c).cast(t) for c, t in written.schema.items()), written)
