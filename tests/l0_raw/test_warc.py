@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import random
+import tracemalloc
 import zlib
 from collections import Counter
 from datetime import UTC, datetime
@@ -66,10 +68,16 @@ def test_warc_gives_response_and_resource_records_and_counts_the_others(tmp_path
     assert [r.byte_offset for r in rows] == [sum(map(len, members[:n])) for n in (2, 3, 5)]
 
 
-def test_warc_in_one_gzip_member_gives_the_member_as_offset(tmp_path):
-    found = entries(tmp_path, gzip.compress(b"".join(PARTS[:2])) + gzip.compress(b"".join(PARTS[2:])))
-    assert kept(found) == RAW
-    assert {e.byte_offset for e in found if isinstance(e, Record)} == {len(gzip.compress(b"".join(PARTS[:2])))}
+@pytest.mark.parametrize("size", [10, 5_000, 200_000])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_warc_with_several_records_a_member_gives_the_members_start_as_offset(tmp_path, pack, size):
+    chance = random.Random(size)
+    starts, data = [], b""
+    for member in range(6):
+        uris = [f"http://example.org/{member}/{n}" for n in range(chance.choice((1, 2, 3)))]
+        starts += [(uri, len(data)) for uri in uris]
+        data += pack(b"".join(record(chance.randbytes(size), "resource", uri) for uri in uris))
+    assert [(e.uri, e.byte_offset) for e in entries(tmp_path, data)] == starts
 
 
 @pytest.mark.parametrize(
@@ -158,9 +166,13 @@ def test_warc_record_over_the_limit_is_too_large_and_the_next_is_kept(tmp_path):
         for _ in range(100):
             file.write(b"x" * 1024 * 1024)
         file.write(b"\r\n\r\n" + PARTS[2])
+    tracemalloc.start()
     found = list(read_source(path, "warc", "f"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
     assert [getattr(e, "reason", None) for e in found] == ["record_too_large", None]
     assert kept(found) == RAW[:1]
+    assert peak < 10 * 1024 * 1024
 
 
 def test_bomb_in_a_body_is_too_large(tmp_path):

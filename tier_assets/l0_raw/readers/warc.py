@@ -22,7 +22,7 @@ from fastwarc.warc import ArchiveIterator, HeaderMap, WarcRecord, WarcRecordType
 
 from tier_assets.l0_raw.readers.reader import Head, Reader
 from tier_assets.l0_raw.records import RECORD_LIMIT, BadRecord, Entry, Record, Skipped, too_large
-from tier_assets.l0_raw.streams import CHUNK_BYTES, COMPRESSIONS, compression_of
+from tier_assets.l0_raw.streams import CHUNK_BYTES, DECODE_ERRORS, compression_of
 
 MARK: Final = b"WARC/"
 DOCUMENTS: Final = WarcRecordType.response | WarcRecordType.resource
@@ -30,6 +30,9 @@ DOCUMENTS: Final = WarcRecordType.response | WarcRecordType.resource
 HEADER_LIMIT: Final = 64 * 1024
 # A file with more is hostile or lost; each resumption reads on from a new place, so their number bounds the time.
 DAMAGE_LIMIT: Final = 1000
+# A record's header is some 500 bytes, half of it compressed; Zstandard decodes nothing before a block of 128 KiB ends.
+MEMBER_HEAD_BYTES: Final = 1024
+MEMBER_HEAD_LIMIT: Final = 132 * 1024
 END_OF_HEADER: Final = re.compile(rb"\r?\n\r?\n")
 
 
@@ -87,7 +90,7 @@ class _Walk:
             try:
                 # HTTP is parsed later: fastwarc's decoding reads into the next record where a body lies about itself.
                 for record in ArchiveIterator(self.file, parse_http=False):
-                    self.position = self._member_start(record.stream_pos)
+                    self.position = self._start_of(record)
                     entry = _entry(record, self.position, self.uri)
                     yield from self._settle()
                     met = self.any_met = True
@@ -116,10 +119,17 @@ class _Walk:
             yield self.unread
             self.unread, self.last_is_bad = None, True
 
-    def _member_start(self, position: int) -> int:
-        """`position`, or where several records share a member, the member's start."""
-        mark = os.pread(self.file.fileno(), len(self.magic), position)
-        return position if mark == self.magic else self.position
+    def _start_of(self, record: WarcRecord) -> int:
+        """Where the record, or the compressed member that holds it, starts.
+
+        Where a member holds several records, fastwarc names for all but the first the place where the next member
+        starts: so the header found there must be this record's, else the member is still the last one.
+        """
+        place = record.stream_pos
+        if self.magic == MARK or place == self.position:
+            return place
+        there = _member_head(self.file, place, self.magic)
+        return place if there and all(value in there for _, value in record.headers.items_bytes()) else self.position
 
 
 def _entry(record: WarcRecord, position: int, file_uri: str) -> Entry:
@@ -224,14 +234,29 @@ def _next_start(file: BinaryIO, position: int, magic: bytes) -> int | None:
 
 
 def _begins_record(file: BinaryIO, position: int, magic: bytes) -> bool:
-    before = os.pread(file.fileno(), 1, position - 1) if position else b"\n"
     if magic == MARK:
-        return before == b"\n"
-    compression = next(c for c in COMPRESSIONS if c.magic == magic)
-    try:
-        return compression.decoder().decompress(os.pread(file.fileno(), 2048, position)).startswith(MARK)
-    except (OSError, zlib.error, zstandard.ZstdError):
-        return False
+        return position == 0 or os.pread(file.fileno(), 1, position - 1) == b"\n"
+    return _member_head(file, position, magic).startswith(MARK)
+
+
+def _member_head(file: BinaryIO, position: int, magic: bytes) -> bytes:
+    """The first bytes of the compressed member at `position`, with the header of its first record; nothing where no
+    member starts or it does not decode."""
+    head, decoder = b"", None
+    for place in range(position, position + MEMBER_HEAD_LIMIT, MEMBER_HEAD_BYTES):
+        data = os.pread(file.fileno(), MEMBER_HEAD_BYTES, place)
+        if decoder is None:
+            compression = compression_of(data)
+            if compression is None or compression.magic != magic:
+                return b""
+            decoder = compression.decoder()
+        try:
+            head += decoder.decompress(data)
+        except DECODE_ERRORS:
+            return b""
+        if not data or decoder.eof or b"\r\n\r\n" in head or not MARK.startswith(head[: len(MARK)]):
+            break
+    return head
 
 
 def _member_ends(file: BinaryIO, position: int) -> bool:
@@ -249,7 +274,7 @@ def _member_ends(file: BinaryIO, position: int) -> bool:
                 decoder = compression.decoder()
             try:
                 decoder.decompress(data)
-            except (OSError, zlib.error, zstandard.ZstdError):
+            except DECODE_ERRORS:
                 return False
             data = decoder.unused_data if decoder.eof else b""
     return decoder.eof
