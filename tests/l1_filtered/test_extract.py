@@ -141,6 +141,9 @@ def test_extract_xml_entities_are_not_expanded():
         (b"\xef\xbb\xbfabc", "text/plain", "abc"),
         ("<meta charset=koi8-r>Привет, мир".encode("koi8-r"), "text/html", "<meta charset=koi8-r>Привет, мир"),
         ("Übung".encode("cp1252"), "text/plain; charset=rot13", "Übung"),  # not a charset
+        ("Übung".encode("cp1252"), "text/plain; charset=idna", "Übung"),
+        (b"plain", "text/plain; charset=utf-16", "plain"),
+        ("ab".encode("utf-16-le"), "text/plain; charset=utf-16", "ab"),
     ],
 )
 def test_decode_declared_or_detected_charset_gives_text(raw, content_type, text):

@@ -9,13 +9,11 @@ import codecs
 import re
 from typing import Final
 
-from resiliparse.parse.encoding import detect_encoding
+from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 META_CHARSET: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 HEADER_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
-# Escape-based charsets are valid ASCII and so valid UTF-8: only for them does the label come before the bytes.
-STATEFUL: Final = ("iso2022", "hz", "utf-7", "utf-16", "utf-32")
 BREAKS: Final = re.compile(r"[ \t]*(?:\r\n?|[\n\x0b\x0c\x85\u2028\u2029])")
 FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 SNIFFED_BYTES: Final = 4096
@@ -34,13 +32,14 @@ def decode(raw: bytes, content_type: str | None) -> tuple[str, int]:
         if raw.startswith(mark):
             return _replacing(raw[len(mark) :], charset)
     declared = declared_charset(raw, content_type)
-    if not (declared and declared.startswith(STATEFUL)):
+    # ISO-2022-JP is valid ASCII, UTF-16 of Latin text valid ASCII with NULs: there the label comes before the bytes.
+    if declared != "iso2022_jp" and not (declared and declared.startswith("utf-16") and b"\x00" in raw[:SNIFFED_BYTES]):
         try:
             return raw.decode("utf-8"), 0
         except UnicodeDecodeError as error:
             if error.end == len(raw) and error.reason == "unexpected end of data":  # cut short in mid-character
                 return _replacing(raw, "utf-8")
-    if declared and declared not in ("utf-8", "utf8"):
+    if declared and declared != "utf-8" and (b"\x00" in raw[:SNIFFED_BYTES] or not declared.startswith("utf-16")):
         text, num_invalid = _replacing(raw, declared)
         if not num_invalid:
             return text, 0
@@ -48,17 +47,13 @@ def decode(raw: bytes, content_type: str | None) -> tuple[str, int]:
 
 
 def declared_charset(raw: bytes, content_type: str | None) -> str | None:
-    """The charset named by the content type, else by an HTML meta tag; None if neither names one known here."""
+    """The charset named by the content type, else by an HTML meta tag, as browsers read labels (WHATWG Encoding);
+    None if neither names one of theirs."""
     header = HEADER_CHARSET.search(content_type or "")
     meta = META_CHARSET.search(raw[:SNIFFED_BYTES])
     for label in (header and header[1], meta and meta[1].decode("ascii", "replace")):
-        if label:
-            try:
-                codec = codecs.lookup(label)
-            except (LookupError, ValueError):
-                continue
-            if codec._is_text_encoding:  # base64, zlib and the like are codecs too
-                return "cp1252" if codec.name == "iso8859-1" else codec.name  # as browsers read that label
+        if label and (charset := map_encoding_to_html5(label, fallback_utf8=False)):
+            return charset
     return None
 
 
