@@ -21,6 +21,8 @@ _QUOTED = re.compile(r"“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|»([
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;…。！？]|\n|^\W+)[\s\"'“”„«»‘’(\[*_#>\-–—|]*$")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
+# Capitalised by rule, names of nobody: the English I, German forms of address.
+_NO_NAMES = STOPWORDS | {"i'm", "i've", "i'll", "i'd", "ihnen", "ihren", "ihrem", "ihrer"}
 _REFUSALS = re.compile(
     r"\b(?:as an ai\b|i(?:'m| am) (?:sorry|unable|an ai)|i can(?:no|')t (?:assist|help|provide|fulfil)"
     r"|as a language model|i do not have (?:access|the ability)|es tut mir leid, (?:aber )?ich)",
@@ -125,30 +127,43 @@ def missing_numbers(output: str, source: str) -> list[str]:
 
 
 def names(text: str) -> list[str]:
-    """Words of `text` that are capitalised although no sentence starts there, and acronyms anywhere."""
+    """Words of `text` that are capitalised although no sentence starts there, and acronyms anywhere.
+
+    Of a compound only the capitalised parts count: "AD-related" names AD.
+    """
     found = []
     text = unicodedata.normalize("NFKC", text)
     for match in _WORD.finditer(text):
-        word = match.group()
         # Capitals beside a script without spaces are part of one long run there, not a word of their own.
-        if not word[0].isupper() or _WIDE.search(word) or word in ("I", "I'm", "I've", "I'll", "I'd"):
+        if _WIDE.search(match.group()):
             continue
-        acronym = len(word) > 1 and word.isupper()
-        if acronym or not _SENTENCE_START.search(text[max(0, match.start() - 12) : match.start()]):
-            found.append(word)
+        opens = bool(_SENTENCE_START.search(text[max(0, match.start() - 12) : match.start()]))
+        for part in match.group().split("-"):
+            acronym = len(part) > 1 and part.removesuffix("s").isupper()
+            if part[:1].isupper() and (acronym or not opens) and part.casefold() not in _NO_NAMES:
+                found.append(part)
     return found
 
 
 def missing_names(output: str, source: str) -> list[str]:
-    """Names of `output` that `source` has neither as such nor in an inflected or possessive form."""
+    """Names of `output` that `source` has neither as such, nor inflected, nor spelt out (WHO, World Health ...)."""
     known = set(words(source))
     known |= {part for word in known for part in re.split(r"['\-]", word)}
     stems = {_name_stem(w) for w in known}
-    return [
-        name
-        for name in names(output)
-        if not all(p in known or _name_stem(p) in stems for p in re.split(r"[\-]", fold(name)) if p)
-    ]
+    missing = [name for name in names(output) if fold(name) not in known and _name_stem(fold(name)) not in stems]
+    return [name for name in missing if not (name.removesuffix("s").isupper() and _is_spelt_out(name, source, output))]
+
+
+def _is_spelt_out(acronym: str, *texts: str) -> bool:
+    """Whether the letters of `acronym` begin neighbouring words of a text, short words between them left out or not."""
+    letters = acronym.removesuffix("s").casefold()
+    for text in texts:
+        found = [w for w in re.split(r"[^\w]+", fold(text)) if w]
+        initials = "".join(w[0] for w in found)
+        without_short = "".join(w[0] for w in found if w not in STOPWORDS)
+        if len(letters) > 1 and (letters in initials or letters in without_short):
+            return True
+    return False
 
 
 def _name_stem(word: str) -> str:

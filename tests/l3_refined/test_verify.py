@@ -24,15 +24,18 @@ OUTPUTS = (
     ("I'm sorry, but I cannot answer that.", "refusal"),
     ("The people came by train to see it.", None),
     ("Die Leute kamen mit dem Zug und sie sahen alles, was dort war.", "other_language"),
-    ("Die Leute kamen mit dem Zug.", None),  # too short for a judgement of its language
+    ("The bridge was not opened by the queen.", "negation_changed"),
+    ("Nobody saw the iron bridge fall in the storm.", None),  # no sentence of the source says nearly the same
+    ("It stood. Purple elephants often devour ripe bananas.", "invented_sentence"),
+    ("It stood. Purple people often devour a train.", None),
+    ("und sie kamen alle mit ihr.", None),  # too short for a judgement of its language
 )
 
 
 @pytest.mark.parametrize(("output", "reason"), OUTPUTS)
 def test_ungrounded_of_output_names_what_the_source_does_not_say(output: str, reason: str | None) -> None:
-    assert [r.reason for r in ungrounded(output, SOURCE) if r.reason != "new_name" or reason == "new_name"] == (
-        [reason] if reason else []
-    )
+    found = {r.reason for r in ungrounded(output, SOURCE)}
+    assert reason in found if reason else not found
 
 
 def test_checks_are_all_shown_on_both_sides_here() -> None:

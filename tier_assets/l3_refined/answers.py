@@ -30,7 +30,7 @@ _COUNT: Final = (
     r"(?:\d{1,3}(?:[.,]\d{3})+|\d{1,3}|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
     "|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|zwölf)"
 )
-_THING: Final = "[a-z]{4,}s|people|men|women|children|[A-ZÄÖÜ][a-zäöüß]{3,}"
+_THING: Final = "[a-z]{3,}s|people|men|women|children|[A-ZÄÖÜ][a-zäöüß]{3,}"
 _COUNTED: Final = re.compile(rf"(?<![\w$€£.,/:-]){_COUNT} ({_THING})\b")
 _CAPITALISED: Final = r"[A-ZÄÖÜ][\w’'-]*[a-zäöüß]"
 _NAME: Final = re.compile(rf"{_CAPITALISED}(?: (?:(?:of|the|de|van) ){{0,2}}{_CAPITALISED}){{1,5}}(?!\w)")
