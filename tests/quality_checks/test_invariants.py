@@ -88,7 +88,12 @@ BREAKS = [
     ("l4", "lineage/l4_facts", put("child_id", "f0", parent_table="l0_raw"), {"facts_have_parents": ("f0",)}),
     ("l4", "lineage/l4_facts", put("child_id", "f0", parent_table="l3_refined", parent_id="mr0"), {}),
     ("l4", "l3_refined", drop("record_id", "r1"), {"facts_have_parents": ("f1",)}),
-    ("l4", "l4_facts", put("fact_id", "f1", doc_id="d9"), {"facts_have_documents": ("f1",)}),
+    (
+        "l4",
+        "l4_facts",
+        put("fact_id", "f1", doc_id="m0"),
+        {"facts_have_documents": ("f1",), "parents_are_accounted_for": ("d1",)},
+    ),
     ("l4", "l4_facts", put("fact_id", "f2", state="verified"), dict.fromkeys(FACT_BREAKS, ("f2",))),
     ("l4", "l4_evidence", drop("fact_id", "f1"), {"facts_and_evidence_agree": ("f1",)}),
     ("l4", "l4_evidence", copy("fact_id", "f1", fact_id="f8"), {"facts_and_evidence_agree": ("f8",)}),
