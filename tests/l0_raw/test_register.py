@@ -105,6 +105,13 @@ def test_find_files_of_a_linked_root_follows_it(tmp_path):
     assert [f.uri for f in find_files(tmp_path / "link")] == ["a.txt", "b/page.html"]
 
 
+def test_copy_that_fails_leaves_no_temporary_file(tmp_path):
+    (tmp_path / "landing/news/2024/a.txt").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        ingest(tree(tmp_path) / "a.txt", tmp_path / "landing")
+    assert [file.name for file in (tmp_path / "landing/news/2024").iterdir()] == ["a.txt"]
+
+
 def test_register_file_name_that_is_no_utf8_becomes_storable(tmp_path):
     (tmp_path / "src").mkdir()
     Path(os.fsdecode(os.fsencode(tmp_path / "src") + b"/caf\xe9.txt")).write_text("x")

@@ -62,9 +62,8 @@ def find_files(path: Path) -> Iterator[Found]:
         return
     passed_over = 0
     for folder, folders, files in os.walk(path, onerror=_log_unreadable):
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in links)
-        passed_over += len(links)
+        passed_over += sum(os.path.islink(os.path.join(folder, name)) for name in folders)  # os.walk enters none
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             file = Path(folder, name)
             if name.startswith(".") or not stat.S_ISREG(file.lstat().st_mode):
