@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -340,3 +342,18 @@ def test_reading_an_absent_lake_creates_nothing(tmp_path: Path) -> None:
     assert lake.scan("l1_filtered").collect().height == 0
     assert lake.ledger().height == 0
     assert not Path(lake.root).exists()
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_replace_of_a_large_partition_takes_a_fraction_of_its_memory() -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "delta_writer.py"
+    printed = subprocess.check_output([sys.executable, str(script), "250000"], text=True)
+    last_columns = [line.replace(",", "").split()[-3:] for line in printed.splitlines()[1:]]
+    (in_memory, _, lazy), (_, _, batches), (_, _, eager) = [[float(n) for n in line] for line in last_columns]
+    assert in_memory > 500
+    assert lazy < in_memory * 0.7
+    assert batches < in_memory * 0.7
+    assert eager > in_memory
