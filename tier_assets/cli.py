@@ -105,9 +105,8 @@ def check(
     if tier is not None and tier not in TIERS:
         raise BadInput(f"unknown tier {tier!r}; known: {', '.join(TIERS)}")
     lake = _lake()
-    from quality_checks.report import write_report
-
     from quality_checks.judge import judge_partition, record
+    from quality_checks.report import write_report
     from tier_assets.partitions import partition_of
     from tier_tables import MAIN_TABLES
 
@@ -166,7 +165,6 @@ def status() -> None:
     """What the lake holds, by tier and corpus, and what is stale."""
     lake = _lake()
     from resources.language_models.resource import GpuLanguageModel
-
     from tier_assets import plan
     from tier_assets.funnel_text import funnel_text
 

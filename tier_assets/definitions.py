@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
-from resources.language_models.resource import GpuLanguageModel
 
 from quality_checks.asset_checks import build_checks
 from quality_checks.gate import gate_resource
 from resources.dagster_resources import HandleIOManager, catalog_resource, lake_resource, lake_root
+from resources.language_models.resource import GpuLanguageModel
 from tier_assets import funnel, retiering
 from tier_assets.l0_raw import assets as l0
 from tier_assets.l1_filtered import assets as l1

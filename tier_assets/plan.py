@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from resources.language_models.resource import GpuLanguageModel
-
 from resources.lake import Lake
+from resources.language_models.resource import GpuLanguageModel
 from resources.step import is_current
 from tier_assets.l0_raw import assets as l0
 from tier_assets.l1_filtered import assets as l1

@@ -5,9 +5,9 @@ import hashlib
 from collections.abc import Iterator
 
 import dagster as dg
-from resources.language_models.resource import GpuLanguageModel
 
 from resources.lake import Lake
+from resources.language_models.resource import GpuLanguageModel
 from tier_assets import plan
 from tier_assets.l0_raw.ingest import register_landing
 from tier_assets.partitions import corpora, partition_of, registered_keys

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from resources.language_models.resource import GpuLanguageModel
 
 from resources.lake import Lake
+from resources.language_models.resource import GpuLanguageModel
 from tier_assets import plan
 from tier_assets.partitions import add_keys
 

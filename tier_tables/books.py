@@ -54,7 +54,9 @@ TIER_LEDGER = Table(
         Column("snapshot", pl.String, "partition; null for a step over all partitions", nullable=True),
         Column("round", pl.Int64, "selection round (l2)", nullable=True),
         Column("run_id", pl.String, "Dagster run"),
-        Column("input_versions", pl.List(READ), "tables read, their Delta versions, and fingerprints of the slices read"),
+        Column(
+            "input_versions", pl.List(READ), "tables read, their Delta versions, and fingerprints of the slices read"
+        ),
         Column("output_versions", pl.List(WRITTEN), "slices written and their Delta versions"),
         Column("rows_in", pl.Int64, "rows judged: kept + rejected"),
         Column("rows_kept", pl.Int64, "rows kept"),

@@ -35,8 +35,10 @@ def sources_to_read(lake: Lake, partition: dict[str, str]) -> pl.DataFrame:
     done = lake.scan("l0_raw", partition).select("source_id").unique().collect()["source_id"]
     last = lake.last_step("l0_raw", partition)
     if last is not None and last["code_version"] != STEP_VERSION:
+        # Of a file that was replaced only the last registration can be read again.
         there = pl.Series([Path(path).exists() for path in sources["path"]], dtype=pl.Boolean)
-        return sources.filter(there | ~pl.col("source_id").is_in(done.implode()))
+        again = there & pl.col("uri").is_last_distinct()
+        return sources.filter(again | ~pl.col("source_id").is_in(done.implode()))
     return sources.filter(~pl.col("source_id").is_in(done.implode()))
 
 

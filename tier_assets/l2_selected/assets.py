@@ -4,10 +4,10 @@ import time
 
 import dagster as dg
 import polars as pl
-from resources.language_models.resource import GpuLanguageModel
 
 from resources.dagster_resources import Gate
 from resources.lake import Lake
+from resources.language_models.resource import GpuLanguageModel
 from resources.progress import bar
 from resources.report import materialisation
 from resources.step import Staged, Step, code_version, cpu_seconds, reads_of
@@ -130,7 +130,7 @@ def l2_scorer(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -
         step.counts(rows_in=len(texts), rows_kept=len(texts))
     return dg.MaterializeResult(
         metadata={
-            "scorer_version": row["scorer_version"],
+            "scorer_version": str(row["scorer_version"]),
             "num_labels": fitted.num_labels,
             "spearman": fitted.spearman if fitted.spearman is not None else "not measurable",
             "calibration_error": fitted.calibration_error,
@@ -288,14 +288,15 @@ def l2_selected(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake],
                 stage.write(rows)
                 step.commit(stage)
             tokens = candidates.select("doc_id", "num_tokens")
-            kept_tokens = tokens.join(chosen.rows.select("doc_id"), on="doc_id", how="semi")["num_tokens"].sum()
+            kept_tokens = int(tokens.join(chosen.rows.select("doc_id"), on="doc_id", how="semi")["num_tokens"].sum())
+            all_tokens = int(tokens["num_tokens"].sum())
             step.counts(
                 rows_in=len(candidates),
                 rows_kept=len(chosen.rows),
                 rows_rejected=len(chosen.verdicts),
-                tokens_in=tokens["num_tokens"].sum(),
+                tokens_in=all_tokens,
                 tokens_kept=kept_tokens,
-                tokens_rejected=tokens["num_tokens"].sum() - kept_tokens,
+                tokens_rejected=all_tokens - kept_tokens,
             )
         context.add_asset_metadata(
             materialisation(

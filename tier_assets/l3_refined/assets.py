@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
-from resources.language_models.resource import GpuLanguageModel
 
 from resources.dagster_resources import Gate
 from resources.lake import Lake
+from resources.language_models.resource import GpuLanguageModel
 from resources.progress import bar
 from resources.report import materialisation
 from resources.step import Staged, Step, code_version, cpu_seconds, reads_of
