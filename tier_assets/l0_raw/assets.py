@@ -8,7 +8,7 @@ import polars as pl
 
 from resources.lake import Lake
 from resources.progress import bar
-from resources.report import materialisation
+from resources.report import described, materialisation
 from resources.step import Step, code_version, reads_of
 from tier_assets.l0_raw.batches import read_batches
 from tier_assets.partitions import backfill, corpora, partition_of
@@ -42,7 +42,13 @@ def sources_to_read(lake: Lake, partition: dict[str, str]) -> pl.DataFrame:
     return sources.filter(~pl.col("source_id").is_in(done.implode()))
 
 
-@dg.asset(partitions_def=corpora, backfill_policy=backfill, group_name="l0_raw", kinds={"delta"})
+@dg.asset(
+    partitions_def=corpora,
+    backfill_policy=backfill,
+    group_name="l0_raw",
+    kinds={"delta"},
+    metadata=described("l0_raw"),
+)
 def l0_raw(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
     """L0: raw bytes, traceable. No role in training."""
     for key in context.partition_keys:
