@@ -38,7 +38,8 @@ def judge_partition(lake: Lake, tier: str, corpus: str, snapshot: str) -> list[C
         ValueError: unknown tier.
     """
     now = lake.at_one_moment()
-    return judge_suite(now, tier, corpus, snapshot) + judge_invariants(now, tier, corpus, snapshot, contract=False)
+    found = judge_suite(now, tier, corpus, snapshot)
+    return found + judge_invariants(now, tier, corpus, snapshot) if found[0].passed else found
 
 
 def judge_suite(lake: Lake, tier: str, corpus: str, snapshot: str) -> list[CheckResult]:
@@ -64,22 +65,17 @@ def judge_suite(lake: Lake, tier: str, corpus: str, snapshot: str) -> list[Check
     return _results(findings, tier, corpus, snapshot, state)
 
 
-def judge_invariants(lake: Lake, tier: str, corpus: str, snapshot: str, contract: bool = True) -> list[CheckResult]:
-    """The tier's invariants on one partition; none where its files do not follow the contract.
-
-    Args:
-        contract: False where the caller has the contract's result already.
+def judge_invariants(lake: Lake, tier: str, corpus: str, snapshot: str) -> list[CheckResult]:
+    """The tier's invariants on one partition; where its files do not follow the contract, that result alone.
 
     Raises:
         ValueError: unknown tier.
     """
     lake = lake.at_one_moment()
     partition, state = _partition(lake, tier, corpus, snapshot)
-    first = follows_contract(lake, tier, partition)
-    if not first.passed:
-        return _results([first] if contract else [], tier, corpus, snapshot, state)
-    findings = run_invariants(lake, tier, partition)
-    return _results([first, *findings] if contract else findings, tier, corpus, snapshot, state)
+    contract = follows_contract(lake, tier, partition)
+    findings = run_invariants(lake, tier, partition) if contract.passed else [contract]
+    return _results(findings, tier, corpus, snapshot, state)
 
 
 def follows_contract(lake: Lake, tier: str, partition: Partition) -> Finding:

@@ -116,6 +116,8 @@ DERIVED: Mapping[str, Mapping[str, pl.Expr]] = {
 }
 
 _DRIFT = "a rewrite of the partition seldom changes documents by this much: look at what changed in the sources"
+# Fewer rows judged and none kept is no news: a small language model may well fail a few dozen candidates.
+MIN_JUDGED = {"l0": 1, "l1": 1, "l2": 1, "l3": 100, "l4": 100}
 SURVIVORS = between(
     "some_rows_survive", "rows_kept", 1, None, "a partition that loses every row needs a look", "warn", "summary"
 )
@@ -277,9 +279,9 @@ def summary_to_judge(lake: Lake, tier: str, partition: Partition) -> pl.DataFram
     )
     mean = (steps["tokens_kept"] / steps["rows_kept"]).to_list()
     ratio = mean[-1] / mean[-2] if len(mean) > 1 and mean[-2] and mean[-1] is not None else None
-    judged_any = steps.height > 0 and steps["rows_in"][-1] > 0
+    judged_enough = steps.height > 0 and steps["rows_in"][-1] >= MIN_JUDGED[tier]
     row: dict[str, float | None] = {
-        "rows_kept": float(steps["rows_kept"][-1]) if judged_any else None,
+        "rows_kept": float(steps["rows_kept"][-1]) if judged_enough else None,
         "mean_tokens_ratio": _known(ratio),
     }
     rows = lake.scan(table.name, partition)

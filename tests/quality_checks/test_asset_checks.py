@@ -26,7 +26,6 @@ def toy_asset(tier: str, parents: list[str]) -> dg.AssetsDefinition:
         deps=parents,
         partitions_def=corpora,
         required_resource_keys={"lake", "gate"},
-        backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def toy(context: dg.AssetExecutionContext) -> None:
         lake: Lake = context.resources.lake

@@ -7,7 +7,7 @@ import pytest
 from _small_lake import MAIL, NEWS, plant
 
 from quality_checks.gate import LakeGate, Sound, UnsoundParentError, require_sound_parent, sound_partitions
-from quality_checks.judge import all_last_results, check_names, judge_partition, last_results, record
+from quality_checks.judge import all_last_results, check_names, judge_invariants, judge_partition, last_results, record
 from resources.lake import Lake
 from tier_tables import CHECK_RESULTS, TIERS
 
@@ -40,6 +40,17 @@ def test_last_results_after_two_judgements_are_the_later_ones(lake: Lake) -> Non
     assert [r.check for r in last if not r.passed] == ["num_words_is_positive"]
     assert {r.state for r in last} == {lake.state("l1_filtered", NEWS)} != {before}
     assert all_last_results(lake) == last_results(lake, "l1", **MAIL) + last
+
+
+def test_judge_of_a_file_with_another_schema_says_only_that(lake: Lake) -> None:
+    (piece,) = lake.slices("l1_filtered", NEWS)
+    rows = pl.read_parquet(piece.files[0], hive_partitioning=False)
+    rows.drop("num_words").write_parquet(piece.files[0])
+    (whole,), (invariants,) = judge_partition(lake, "l1", **NEWS), judge_invariants(lake, "l1", **NEWS)
+    assert whole == invariants
+    assert "num_words is absent, not Int64" in whole.detail
+    with pytest.raises(UnsoundParentError, match="files_follow_the_contract failed in 1"):
+        require_sound_parent(lake, "l2", **NEWS)
 
 
 def test_record_of_nothing_writes_nothing(lake: Lake) -> None:

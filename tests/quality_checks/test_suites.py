@@ -208,6 +208,14 @@ def test_suite_after_a_rewrite_warns_of_drift_and_of_no_survivors(
     assert set(failing(lake, "l1")) == checks
 
 
+@pytest.mark.parametrize(("judged", "checks"), [(99, set()), (100, {"some_rows_survive"})])
+def test_suite_of_l3_without_a_record_warns_once_enough_were_judged(lake: Lake, judged: int, checks: set[str]) -> None:
+    before = lake.last_step("l3_refined", NEWS)
+    assert before is not None
+    lake.finish({**before, "output_versions": [], "rows_in": judged, "rows_kept": 0, "rows_rejected": judged})
+    assert set(failing(lake, "l3")) == checks
+
+
 def test_suite_of_an_empty_partition_passes(lake: Lake) -> None:
     assert [r.check for r in judge_suite(lake, "l1", "nowhere", "2024") if not r.passed] == []
 
