@@ -106,3 +106,27 @@ def inverse(operations: Sequence[Operation]) -> list[Operation]:
         back.append(Operation(start, start + len(operation.text), operation.text, operation.old))
         shift += len(operation.text) - len(operation.old)
     return back
+
+
+def source_span(operations: Sequence[Operation], start: int, end: int) -> tuple[int, int]:
+    """Where the edited text's `start` to `end` stands in the source; what an operation touches is taken whole.
+
+    >>> source_span([Operation(7, 8, " ", "")], 4, 8)
+    (4, 9)
+    """
+    shift = 0  # how much longer the edited text is than the source, up to here
+    source_start, source_end = start, end
+    for operation in operations:
+        at = operation.char_start + shift
+        until = at + len(operation.text)
+        grown = len(operation.text) - len(operation.old)
+        if start >= until:
+            source_start = start - shift - grown
+        elif start >= at:
+            source_start = operation.char_start
+        if end >= until:
+            source_end = end - shift - grown
+        elif end > at:
+            source_end = operation.char_end
+        shift += grown
+    return source_start, source_end

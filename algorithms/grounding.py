@@ -13,7 +13,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from algorithms.word_lists import NEGATIONS, NUMBER_WORDS, STOPWORDS
+from algorithms.word_lists import BASE_FORMS, NEGATIONS, NUMBER_WORDS, STOPWORDS
 
 _NUMBER = re.compile(r"\d+(?:[.,'’\u00a0\u202f ](?=\d{3}(?!\d))\d{3})*(?:[.,]\d+)*|[½¼¾⅓⅔⅛]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
@@ -50,8 +50,9 @@ def words(text: str) -> list[str]:
 
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
-    """`word` without its commonest English and German inflections; never under three letters."""
+    """`word` as its base form, or without its commonest English and German endings; never under three letters."""
     word = word.removesuffix("'s").removesuffix("n't").removesuffix("'")
+    word = BASE_FORMS.get(word, word)
     for suffix in (
         "ingly",
         "edly",

@@ -65,6 +65,28 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _GERMAN = "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"
 
 
+# Forms of irregular English verbs by their base: "wrote" and "written" say what "write" says.
+_IRREGULAR = """
+    be is are was were been being am; have has had; do does did done; go went gone; say said; make made; get got gotten;
+    know knew known; think thought; take took taken; see saw seen; come came; find found; give gave given; tell told;
+    become became; leave left; feel felt; bring brought; begin began begun; keep kept; hold held; write wrote written;
+    stand stood; hear heard; mean meant; meet met; run ran; pay paid; sit sat; speak spoke spoken; lie lay lain;
+    lead led; grow grew grown; lose lost; fall fell fallen; send sent; build built; understand understood;
+    draw drew drawn; break broke broken; spend spent; rise rose risen; drive drove driven; buy bought; wear wore worn;
+    choose chose chosen; win won; fight fought; sell sold; teach taught; catch caught; die died dying; fly flew flown;
+    shoot shot; steal stole stolen; strike struck; sing sang sung; swim swam swum; throw threw thrown; eat ate eaten;
+    bear bore born borne; hide hid hidden; ride rode ridden; forget forgot forgotten; sink sank sunk; seek sought
+"""
+
+
+def _base_forms() -> dict[str, str]:
+    families = [family.split() for family in _IRREGULAR.split(";")]
+    return {form: family[0] for family in families for form in family}
+
+
+BASE_FORMS = _base_forms()
+
+
 def _number_words() -> dict[str, int]:
     units, tens = _UNITS.split(" "), _TENS.split(" ")
     found = {word: value for value, word in enumerate(units)}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms import grounding
@@ -88,7 +88,8 @@ def test_missing_quotes_are_those_that_the_source_does_not_say(output: str, sour
         ("The cat sat on the mat in 1990.", "The cat sat on the mat.", []),
         ("The cat sat on the mat in 1990.", "The cat sat in 1991.", ["new_number"]),
         ("The cat sat on the mat.", "The dog sat on the mat.", ["new_word"]),
-        ("The cat sat on the mat.", "The cat did not sit on the mat.", ["new_word", "negation_changed"]),
+        ("The cat sat on the mat.", "The cat did not sit on the mat.", ["negation_changed"]),
+        ("The cat sat on the mat.", "The cat did not lie on the mat.", ["new_word", "negation_changed"]),
         ("The cat never sat there.", "The cat sat there.", ["negation_changed"]),
         ("In Rome the cat sat.", "The cat sat in Paris.", ["new_name", "new_word"]),
         ("Er sah die Häuser.", "Er sah ein Haus.", ["new_name", "new_word"]),
@@ -120,6 +121,7 @@ def test_is_refusal_of_a_reply_says_whether_a_model_declines(text: str, refuses:
     assert grounding.is_refusal(text) is refuses
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_grounding_of_a_text_in_itself_finds_nothing_missing(text: str) -> None:
     assert grounding.missing_numbers(text, text) == []

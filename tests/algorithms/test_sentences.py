@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.sentences import blocks, sentences
@@ -64,6 +64,7 @@ ANY_TEXT = st.text(
 )
 
 
+@settings(deadline=None)
 @given(text=ANY_TEXT)
 def test_sentences_of_any_text_are_ordered_trimmed_and_lose_no_letter(text: str) -> None:
     spans = sentences(text)
@@ -81,6 +82,7 @@ def test_sentences_of_any_text_are_ordered_trimmed_and_lose_no_letter(text: str)
     assert not any(c.isalpha() for c in outside)
 
 
+@settings(deadline=None)
 @given(text=ANY_TEXT)
 def test_blocks_of_any_text_are_ordered_and_within_it(text: str) -> None:
     end = 0

@@ -6,7 +6,8 @@ import pytest
 
 from resources.language_models.scripted import ScriptedModel
 from tests.l3_refined.test_refine import documents
-from tier_assets.l3_refined.refine import Settings, refine
+from tier_assets.l3_refined.answers import num_times
+from tier_assets.l3_refined.refine import Refined, Settings, refine
 from tier_assets.l3_refined.tasks import QA, Passage
 from tier_assets.l3_refined.tasks.qa import agrees
 
@@ -79,14 +80,37 @@ def test_agrees_where_the_second_reply_gives_the_answer(reply: str, same: bool) 
     assert agrees(reply, candidate) is same
 
 
-@pytest.mark.parametrize(("second", "level"), [("On 20 June 1887.", 3), ("In Perth.", 1), ("!timed_out", 1)])
-def test_refine_question_is_at_level_3_where_the_second_reply_agrees(second: str, level: int) -> None:
+def check_of(text: str, question: str, second: str) -> Refined:
     def answer(prompt: str) -> str:
-        return '{"question": "When was the iron bridge opened?"}' if prompt.endswith("->") else second
+        return json.dumps({"question": question}) if prompt.endswith("->") else second
 
     settings = Settings(num_documents=1, num_passages=1, passage_tokens=128, min_passage_words=5, tasks=(QA,))
-    found = refine(documents(d=f"{SENTENCE} A storm came."), ScriptedModel(answer), settings)
+    return refine(documents(d=text), ScriptedModel(answer), settings)
+
+
+@pytest.mark.parametrize(("second", "level"), [("On 20 June 1887.", 3), ("In Perth.", 1), ("!timed_out", 1)])
+def test_refine_question_for_a_sole_time_is_at_level_3_where_the_second_reply_agrees(second: str, level: int) -> None:
+    found = check_of(f"{SENTENCE} A storm came.", "When was the iron bridge opened?", second)
     row = found.rows.row(0, named=True)
     assert (row["verification_level"], row["style"]) == (level, "time")
     assert row["text"] == "When was the iron bridge opened?\n20 June 1887"
     assert found.num_requests == 2
+
+
+@pytest.mark.parametrize(
+    ("second", "reasons"),
+    [("Queen Victoria did.", []), ("Perth.", ["second_reply_disagrees"]), ("!empty", ["second_reply_disagrees"])],
+)
+def test_refine_question_for_a_name_is_kept_only_where_the_second_reply_agrees(second: str, reasons: list[str]) -> None:
+    text = "Queen Victoria opened the iron bridge over the Tay at Dundee in the rain."
+    found = check_of(text, "Who opened the iron bridge?", second)
+    assert found.verdicts["reason"].to_list() == reasons
+    assert found.rows["verification_level"].to_list() == ([] if reasons else [3])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "num"),
+    [("It came in 1887.", 1), ("It came on 20 June 1887.", 1), ("Built 1885, it fell in 1887.", 2), ("It fell.", 0)],
+)
+def test_num_times_counts_bare_years_too(sentence: str, num: int) -> None:
+    assert num_times(sentence) == num

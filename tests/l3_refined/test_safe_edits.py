@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.edit_programs import Operation, align, apply, inverse, undo
+from algorithms.edit_programs import Operation, align, apply, inverse, source_span, undo
 from tier_assets.l3_refined.safe_edits import kind, safe
 
 # (source, reply, what the safe operations make of it)
@@ -82,6 +82,7 @@ def test_apply_at_a_wrong_place_is_refused() -> None:
 TEXTS = st.text(alphabet=st.sampled_from("ab A.,'\"\n1é😀\u0301ß中"), max_size=40)
 
 
+@settings(deadline=None)
 @given(source=TEXTS, edited=TEXTS)
 def test_align_applied_gives_the_edited_text_and_undone_the_source(source: str, edited: str) -> None:
     operations, share = align(source, edited)
@@ -91,8 +92,41 @@ def test_align_applied_gives_the_edited_text_and_undone_the_source(source: str, 
     assert 0.0 <= share <= 1.0
 
 
+@settings(deadline=None)
 @given(source=TEXTS, edited=TEXTS)
 def test_safe_operations_never_change_a_digit_or_add_a_letter_run(source: str, edited: str) -> None:
     operations, _ = align(source, edited)
     refined = apply(source, safe(operations, source))
     assert [c for c in refined if c.isdigit()] == [c for c in source if c.isdigit()]
+
+
+@pytest.mark.parametrize(
+    ("operations", "edited_span", "expected"),
+    [
+        ([], (2, 5), (2, 5)),
+        ([Operation(7, 8, " ", "")], (0, 7), (0, 8)),
+        ([Operation(7, 8, " ", "")], (7, 10), (8, 11)),
+        ([Operation(7, 8, " ", "")], (4, 8), (4, 9)),
+        ([Operation(2, 2, "", "xx")], (2, 6), (2, 4)),
+        ([Operation(2, 2, "", "xx")], (4, 6), (2, 4)),
+        ([Operation(0, 2, "ab", "c"), Operation(4, 4, "", "d")], (1, 3), (2, 4)),
+    ],
+)
+def test_source_span_of_edited_span_is_where_it_comes_from(
+    operations: list[Operation], edited_span: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert source_span(operations, *edited_span) == expected
+
+
+@settings(deadline=None)
+@given(source=TEXTS, edited=TEXTS, data=st.data())
+def test_source_span_of_any_span_lies_in_the_source_and_reads_the_same_where_nothing_changed(
+    source: str, edited: str, data: st.DataObject
+) -> None:
+    operations, _ = align(source, edited)
+    start = data.draw(st.integers(0, len(edited)))
+    end = data.draw(st.integers(start, len(edited)))
+    source_start, source_end = source_span(operations, start, end)
+    assert 0 <= source_start <= source_end <= len(source)
+    if not operations:
+        assert source[source_start:source_end] == edited[start:end]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.sentences import sentences
@@ -33,6 +33,10 @@ def qa_record(doc_id: str, question: str, answer: str, record_id: str = "r0") ->
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     row = {"record_id": record_id, "doc_id": doc_id, "corpus": "c", "snapshot": "s", "task": "qa"}
     return pl.DataFrame([row | {"messages": messages}], schema=L3_REFINED.schema)
+
+
+def edit_record(doc_id: str, before: str, after: str) -> pl.DataFrame:
+    return qa_record(doc_id, before, after, "e0").with_columns(task=pl.lit("edit"))
 
 
 NO_RECORDS = L3_REFINED.empty()
@@ -118,6 +122,27 @@ def test_organize_answer_that_proves_nothing_is_a_verdict(answer: str, reason: s
     assert outcomes(found) == ([BRIDGE], [("qa", reason)])
 
 
+def test_organize_edited_sentence_is_stated_as_edited_with_the_quote_as_it_was() -> None:
+    raw = BRIDGE.replace("bridge over", "bridge , over")
+    text = f"It rained. {raw} {TOWER}"
+    found = organize(documents(text), edit_record("d0", text, text.replace(" ,", ",")), SMOKE)
+    assert found.facts["statement"].to_list() == [raw.replace(" ,", ","), TOWER]
+    assert found.evidence["quote"].to_list() == [raw, TOWER]
+    assert found.lineage["parent_id"].to_list() == ["d0", "e0", "d0"]
+    assert found.verdicts["reason"].to_list() == ["too_short"]
+    assert found.facts["confidence"].to_list() == [0.8, 0.7]
+
+
+def test_organize_edited_sentence_that_says_more_is_a_verdict_and_the_plain_one_stands() -> None:
+    found = organize(documents(BRIDGE), edit_record("d0", BRIDGE, BRIDGE.replace("1878", "1879")), SMOKE)
+    assert outcomes(found) == ([BRIDGE], [("edit", "not_entailed")])
+
+
+def test_organize_edit_of_another_text_is_left_alone() -> None:
+    found = organize(documents(BRIDGE), edit_record("d0", "Another text.", "Another text"), SMOKE)
+    assert outcomes(found) == ([BRIDGE], [])
+
+
 def test_organize_record_of_another_document_is_left_alone() -> None:
     found = organize(documents(BRIDGE), qa_record("other", "When?", "1878"), SMOKE)
     assert outcomes(found) == ([BRIDGE], [])
@@ -152,6 +177,7 @@ PIECES = (BRIDGE, TOWER, "Er kam. ", "😀 ", "e\u0301tude ", "𝔘\u0300nd ", "
 ANY_TEXT = st.lists(st.sampled_from((*PIECES, "维多利亚女王在1878年开放了大桥。")), max_size=12).map("".join)
 
 
+@settings(deadline=None)
 @given(text=ANY_TEXT)
 def test_organize_any_text_quotes_its_span_and_loses_no_candidate(text: str) -> None:
     found = organize(documents(text), NO_RECORDS, Settings(num_candidates=1000))

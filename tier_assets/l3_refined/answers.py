@@ -12,7 +12,7 @@ from typing import Final
 
 from algorithms import grounding
 from algorithms.sentences import sentences
-from algorithms.word_lists import DANGLING, FIRST_PERSON, STOPWORDS
+from algorithms.word_lists import DANGLING, FIRST_PERSON, word_set
 
 KINDS: Final = ("time", "name", "number")
 MIN_WORDS: Final = 6
@@ -37,6 +37,11 @@ _NAME: Final = re.compile(rf"{_CAPITALISED}(?: (?:(?:of|the|de|van) ){{0,2}}{_CA
 # "5 March" is a time, and of these nobody asks how many.
 _NOT_COUNTED: Final = re.compile(
     rf"(?:{_MONTH}|percent|others|times|plus|minus|hours|Uhr|Prozent|Euro|Grad|Millionen|Milliarden)"
+)
+# What opens a sentence before a name; "Where the Streets Have No Name" is one.
+_LEADS: Final = word_set(
+    "The A An In On At By For From With And But As If When While After Before Since Of To Der Die Das Ein Eine Im Am "
+    "Bei Für Von Vor Nach Seit Als Wenn Mit Zum Zur Auch Und"
 )
 
 
@@ -76,9 +81,14 @@ def _in_sentence(sentence: str) -> list[Answer]:
     return found + [Answer("number", m.group(), sentence) for m in counted]
 
 
+def num_times(sentence: str) -> int:
+    """The times in `sentence`; a bare year counts as well."""
+    return len(_TIME.findall(sentence)) + len(re.findall(r"\b(?:1\d|20)\d\d\b", _TIME.sub("", sentence)))
+
+
 def _whole_name(found: str) -> str:
     """`found` without the words that opened the sentence and without a possessive; empty where one word is left."""
     name = re.sub(r"['’]s?$", "", found)
-    while " " in name and name.split(" ")[0].lower() in STOPWORDS:
+    while " " in name and name.split(" ")[0] in _LEADS:
         name = name.partition(" ")[2]
     return name if " " in name else ""

@@ -181,7 +181,10 @@ def _record_id(request: Request, style: str | None, model: str, prompt: str, out
 
 
 def check(task: Task, outcomes: list[Outcome], model: LanguageModel) -> tuple[list[Outcome], list[Reply]]:
-    """The outcomes, those that a second question bears out at level 3; and the replies to it."""
+    """The outcomes, those that a second question bears out at level 3, and the replies to it.
+
+    Where the task needs the second reply to agree and it does not, the candidate is rejected.
+    """
     if task.check is None:
         return outcomes, []
     accepted = {
@@ -195,9 +198,12 @@ def check(task: Task, outcomes: list[Outcome], model: LanguageModel) -> tuple[li
     for i, reply in zip(accepted, replies, strict=True):
         candidate = outcomes[i].candidate
         agrees = candidate is not None and reply.text is not None and task.check.agrees(reply.text, candidate)
+        rejects = not agrees and candidate is not None and task.check.needed(candidate)
+        differs = Reason("second_reply_disagrees", (reply.text or reply.error or "")[:200])
         checked[i] = replace(
             outcomes[i],
-            level=3 if agrees else outcomes[i].level,
+            level=3 if agrees else 0 if rejects else outcomes[i].level,
+            reasons=(differs,) if rejects else (),
             prompt_tokens=outcomes[i].prompt_tokens + reply.prompt_tokens,
             output_tokens=outcomes[i].output_tokens + reply.output_tokens,
         )

@@ -102,7 +102,7 @@ class Task:
     """One kind of record: what to ask of a passage, how to read the reply and judge it.
 
     `check`, where a task has one, asks the model again about an accepted candidate, with another prompt;
-    `agrees` says whether that reply bears the candidate out, which raises it to level 3.
+    a reply that bears the candidate out raises it to level 3.
     """
 
     name: str
@@ -116,12 +116,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A second question about an accepted candidate."""
+    """A second question about an accepted candidate; where it is `needed`, a reply that disagrees rejects."""
 
     prompt: Prompt
     max_tokens: int
     ask: Callable[[Candidate, Passage], Ask]
     agrees: Callable[[str, Candidate], bool]
+    needed: Callable[[Candidate], bool]
 
 
 def read_prompt(path: Path) -> Prompt:

@@ -2,9 +2,10 @@
 
 In: selected documents (doc_id, corpus, snapshot, text, title, byte_offset, num_bytes) and L3's rows about them.
 Out: rows of `l4_facts`, `l4_evidence`, `lineage`, and a verdict for every candidate that is no fact.
-Candidates = facts + verdicts, to the row. A candidate is a sentence of the text, proposed by rules, or by a model
-(an accepted answer of task `qa`: the sentence that answers). No model is asked here. Costs about 1 MB of text a second;
-memory is that of the frame, so callers pass batches.
+Candidates = facts + verdicts, to the row. A candidate is a sentence of the text, proposed by rules or by a model: the
+sentence that an accepted answer of task `qa` stands in, or a proposed sentence in the words of an accepted `edit`,
+which must follow from its quote. No model is asked here. Costs about 1 MB of text a second; memory is that of the
+frame, so callers pass batches.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 import polars as pl
 
 from algorithms import grounding
+from algorithms.edit_programs import align, source_span
 from algorithms.sentences import Span, sentences
 from tier_assets.l4_organized.candidates import judge, propose
 from tier_tables import LINEAGE, VERDICTS
@@ -61,12 +63,15 @@ class Statement:
     """A claim about a document and where its evidence stands in it.
 
     `record_ids`: the records of L3 that led to it. `num_documents`: documents of the frame that state it.
+    `task`: what proposed it: sentence, edit or qa. `answers`: whether a kept question asks for what it says.
     """
 
     text: str
     span: Span
     record_ids: tuple[str, ...] = ()
     num_documents: int = 1
+    task: str = "sentence"
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +88,15 @@ class Rejected:
 
 def organize(docs: pl.DataFrame, records: pl.DataFrame, settings: Settings) -> Organized:
     """The facts of `docs`; `records` are rows of L3 (record_id, doc_id, task, messages)."""
-    asked = records.filter(pl.col("task") == "qa").select("record_id", "doc_id", "messages")
-    answers: dict[str, list[dict[str, Any]]] = {}
-    for record in asked.sort("record_id").iter_rows(named=True):
-        answers.setdefault(record["doc_id"], []).append(record)
+    wanted = records.filter(pl.col("task").is_in(["qa", "edit"])).select("record_id", "doc_id", "task", "messages")
+    about: dict[str, list[dict[str, Any]]] = {}
+    for record in wanted.sort("record_id").iter_rows(named=True):
+        about.setdefault(record["doc_id"], []).append(record)
     seen: dict[str, tuple[str, int]] = {}
     found: list[tuple[dict[str, Any], list[Statement]]] = []
     rejected: list[tuple[str, Rejected]] = []
     for doc in docs.sort("doc_id").iter_rows(named=True):
-        statements, refused = state(doc["doc_id"], doc["text"], answers.get(doc["doc_id"], []), settings)
+        statements, refused = state(doc["doc_id"], doc["text"], about.get(doc["doc_id"], []), settings)
         fresh = []
         for statement in statements:
             key = grounding.fold(statement.text)
@@ -109,7 +114,7 @@ def organize(docs: pl.DataFrame, records: pl.DataFrame, settings: Settings) -> O
 
 
 def state(
-    doc_id: str, text: str, answers: Sequence[Mapping[str, Any]], settings: Settings
+    doc_id: str, text: str, records: Sequence[Mapping[str, Any]], settings: Settings
 ) -> tuple[list[Statement], list[Rejected]]:
     """The statements of one document, in the order of its text, and its candidates that are none."""
     stated: dict[str, Statement] = {}
@@ -117,43 +122,66 @@ def state(
     spans = propose(text, settings.num_candidates)
     if not spans:
         rejected.append(Rejected(None, "sentence", "no_sentence", f"{len(text)} characters"))
+    edited = {span: found for r in records if r["task"] == "edit" for span, found in edited_sentences(text, r).items()}
     for span in spans:
-        _add(Statement(one_line(text[span.start : span.end]), span), doc_id, text, stated, rejected)
+        plain = Statement(one_line(text[span.start : span.end]), span)
+        better = edited.get(span)
+        if better is None or not _add(better, "edit", doc_id, text, stated, rejected):
+            _add(plain, "sentence", doc_id, text, stated, rejected)
+    answers = [r for r in records if r["task"] == "qa"]
     whole = sentences(text) if answers else []
     for record in answers:
-        reply = record["messages"][-1]["content"]
-        span_or_none = answering_sentence(text, whole, record["messages"][0]["content"], reply)
-        if span_or_none is None:
+        question, answer = (m["content"] for m in record["messages"][:2])
+        where = answering_sentence(text, whole, question, answer)
+        if where is None:
             candidate_id = _hash(["qa", doc_id, record["record_id"]])
-            rejected.append(Rejected(candidate_id, "qa", "answer_not_in_text", reply, reply=reply))
+            rejected.append(Rejected(candidate_id, "qa", "answer_not_in_text", answer, reply=answer))
         else:
-            statement = Statement(
-                one_line(text[span_or_none.start : span_or_none.end]), span_or_none, (record["record_id"],)
-            )
-            _add(statement, doc_id, text, stated, rejected)
+            said = one_line(text[where.start : where.end])
+            statement = Statement(said, where, (record["record_id"],), answers=True)
+            _add(statement, "qa", doc_id, text, stated, rejected)
     return sorted(stated.values(), key=lambda s: s.span), rejected
 
 
-def _add(statement: Statement, doc_id: str, text: str, stated: dict[str, Statement], rejected: list[Rejected]) -> None:
-    """Take `statement` in, join it to the same one of the same document, or say why it is none."""
-    task = "qa" if statement.record_ids else "sentence"
-    quote = text[statement.span.start : statement.span.end]
-    fault = judge(statement.text) or _not_proven(quote, statement.text)
+def edited_sentences(text: str, record: Mapping[str, Any]) -> dict[Span, Statement]:
+    """The sentences that an edit changed, by the span of `text` that they come from."""
+    passage, edited = (m["content"] for m in record["messages"][:2])
+    offset = text.find(passage)
+    if offset < 0:
+        return {}
+    operations, _ = align(passage, edited)
+    found = {}
+    for start, end in sentences(edited):
+        source_start, source_end = source_span(operations, start, end)
+        span = Span(offset + source_start, offset + source_end)
+        statement = one_line(edited[start:end])
+        if statement != one_line(text[span.start : span.end]):
+            found[span] = Statement(statement, span, (record["record_id"],))
+    return found
+
+
+def _add(
+    statement: Statement,
+    task: str,
+    doc_id: str,
+    text: str,
+    stated: dict[str, Statement],
+    rejected: list[Rejected],
+) -> bool:
+    """Take `statement` in, join it to the same one of the same document, or say why it is none; whether it stands."""
+    fault = judge(statement.text) or _not_proven(text[statement.span.start : statement.span.end], statement.text)
+    candidate_id = _hash([task, doc_id, *statement.record_ids, *map(str, statement.span)])
     key = grounding.fold(statement.text)
-    same = stated.get(key)
     if fault:
-        candidate_id = _hash([task, doc_id, *statement.record_ids, *map(str, statement.span)])
         rejected.append(Rejected(candidate_id, task, *fault))
-    elif same is None:
-        stated[key] = statement
-    elif statement.record_ids and not set(statement.record_ids) <= set(same.record_ids):
-        stated[key] = replace(same, record_ids=(*same.record_ids, *statement.record_ids))
-        rejected.append(
-            Rejected(_hash([task, doc_id, *statement.record_ids]), task, "duplicate", "joined", kept_doc_id=doc_id)
-        )
+    elif key not in stated:
+        stated[key] = replace(statement, task=task)
     else:
-        candidate_id = _hash([task, doc_id, *map(str, statement.span)])
+        same = stated[key]
+        record_ids = tuple(dict.fromkeys((*same.record_ids, *statement.record_ids)))
+        stated[key] = replace(same, record_ids=record_ids, answers=same.answers or statement.answers)
         rejected.append(Rejected(candidate_id, task, "duplicate", statement.text, kept_doc_id=doc_id))
+    return fault is None
 
 
 def _not_proven(quote: str, statement: str) -> tuple[str, str] | None:
@@ -165,9 +193,8 @@ def _not_proven(quote: str, statement: str) -> tuple[str, str] | None:
 
 
 def _duplicate(statement: Statement, doc_id: str, kept_doc_id: str) -> Rejected:
-    task = "qa" if statement.record_ids else "sentence"
-    candidate_id = fact_id(statement, doc_id)
-    return Rejected(candidate_id, task, "duplicate", statement.text, kept_doc_id=kept_doc_id)
+    """The verdict on a statement that another document already gave."""
+    return Rejected(fact_id(statement, doc_id), statement.task, "duplicate", statement.text, kept_doc_id=kept_doc_id)
 
 
 def answering_sentence(text: str, spans: Sequence[Span], question: str, answer: str) -> Span | None:
@@ -194,7 +221,7 @@ def confidence(statement: Statement) -> float:
         + HAS_NUMBER * bool(grounding.numbers(statement.text))
         + HAS_NAME * bool(grounding.names(statement.text))
         + SEEN_TWICE * (statement.num_documents > 1)
-        + ANSWERS_QUESTION * bool(statement.record_ids),
+        + ANSWERS_QUESTION * statement.answers,
         4,
     )
 
