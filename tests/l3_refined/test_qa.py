@@ -29,6 +29,8 @@ QUESTIONS = (
     ("When was the iron bridge opened with 12 trains?", "new_number"),
     ("When was the iron bridge not opened at Dundee?", "negation_changed"),
     ("When was the famous wooden tower opened?", "question_off_answer"),
+    ("When was the iron bridge openedAgain at Dundee?", "garbled_word"),
+    ("When was the iron bridge opened at the...?", "garbled_word"),
     ("When was the railway line to Dundee opened?", "prompt_echo"),
 )
 

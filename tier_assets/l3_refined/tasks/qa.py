@@ -36,6 +36,8 @@ MIN_QUESTION_WORDS: Final = 4
 MIN_CONTENT_WORDS: Final = 2
 # Share of the question's content words that the answering sentence must have: the rest is the question's own.
 QUESTION_SUPPORT: Final = 0.75
+# "inBlood", "10.0mln", "...": what a small model writes when the grammar keeps it from stopping.
+_GARBLED: Final = re.compile(r"[a-zäöüß][A-ZÄÖÜ]|\d[a-zäöüß]{3,}|[a-zäöüß],[a-zäöüß]|\.\.|</")
 # How a question of each kind begins, in the grammar that the reply is held to and again when it is judged.
 OPENINGS: Final = {
     "time": "When (?:was|were|did|is|are|will|had|has)|In which year|In what year|Wann",
@@ -95,6 +97,9 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     exempt = {"new_name"} if language(passage.text)[0] == "de" else set()
     reasons += [r for r in ungrounded(question, passage.text) if r.reason not in known | exempt]
     reasons += echo(question, PROMPT, passage.text)
+    garbled = [w for w in question.split() if _GARBLED.search(w) and w.strip("?,.;:'\"") not in passage.text]
+    if garbled:
+        reasons.append(Reason("garbled_word", ", ".join(garbled)))
     reasons += _belong_together(question, answer, candidate.source, passage.text)
     return judged(reasons)
 
