@@ -1,19 +1,36 @@
-"""What a materialisation shows in the Dagster UI: the funnel, drop reasons, a score histogram, samples.
+"""What an asset and a materialisation show in the Dagster UI: columns, the funnel, drop reasons, scores, samples.
 
-In go small frames (counts and at most a few rows), out comes metadata. Pictures are PNGs inside Markdown, drawn by
-matplotlib, imported when the first one is drawn.
+In go small frames (counts and at most a few rows), out comes metadata. The page shows Markdown at once as long as it
+is short, and behind a click otherwise: so bars are drawn as text, which stays short.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
-SAMPLE_CHARS = 280
+from tier_tables import table
+
+SAMPLE_CHARS: Final = 200
+INLINE_CHARS: Final = 1_000  # Dagster 1.13's page shows Markdown of this length or more only behind a click
+BAR_WIDTH: Final = 16
+EIGHTHS: Final = "▏▎▍▌▋▊▉█"
+NUM_BINS: Final = 12
+
+
+def described(name: str) -> dict[str, str | dg.TableSchema]:
+    """Metadata of the asset that makes a table: the page lists its columns with type and meaning."""
+    contract = table(name)
+    columns = [
+        dg.TableColumn(c.name, str(c.dtype), c.meaning, dg.TableColumnConstraints(nullable=c.nullable))
+        for c in contract.columns
+    ]
+    return {"dagster/table_name": name, "dagster/column_schema": dg.TableSchema(columns)}
 
 
 def materialisation(
@@ -23,63 +40,84 @@ def materialisation(
     scores: pl.Series | None = None,
     **more: dg.MetadataValue | int | float | str,
 ) -> dict[str, dg.MetadataValue | int | float | str]:
-    """Metadata of one materialised partition.
+    """Metadata of one materialised partition; numbers are plotted over partitions and time by the page.
 
     Args:
         counts: the ledger's counts.
         verdicts: columns reason, count.
-        samples: a few rows; the column `text`, if there, is cut.
+        samples: a few rows; long texts are cut.
         scores: drawn as a histogram, where given.
         more: further entries.
     """
     found: dict[str, dg.MetadataValue | int | float | str] = {
         "dagster/row_count": counts["rows_kept"],
-        "funnel": dg.MetadataValue.md(_funnel(counts)),
-        "drop_reasons": dg.MetadataValue.md(_reasons(verdicts)),
-        "samples": dg.MetadataValue.md(_table(samples)),
+        "funnel": dg.MetadataValue.md(funnel(counts)),
+        "drop_reasons": dg.MetadataValue.md(drop_reasons(verdicts)),
     }
-    if scores is not None and len(scores):
-        found["score_histogram"] = dg.MetadataValue.md(_histogram(scores))
-    return found | more
+    if scores is not None and len(scores.drop_nulls()):
+        found["score_histogram"] = dg.MetadataValue.md(histogram(scores))
+    if len(samples):
+        found["samples"] = _sample_table(samples)
+    numbers = ("rows_rejected", "tokens_kept", "prompt_tokens", "output_tokens")
+    return found | {name: counts[name] for name in numbers if counts[name]} | more
 
 
-def _funnel(counts: Mapping[str, int]) -> str:
+def funnel(counts: Mapping[str, int]) -> str:
+    """Rows and tokens in, kept and rejected, as a Markdown table; a dash where a tier does not count tokens."""
     lines = ["| | in | kept | rejected |", "|---|---:|---:|---:|"]
     for kind in ("rows", "tokens"):
-        numbers = (f"{counts[f'{kind}_{state}']:,}" for state in ("in", "kept", "rejected"))
-        lines.append(f"| {kind} | {' | '.join(numbers)} |")
+        came, kept, rejected = (counts[f"{kind}_{state}"] for state in ("in", "kept", "rejected"))
+        counted = kind == "rows" or rejected or (came and not counts["rows_rejected"])
+        cells = (came if counted else None, kept or (0 if counted else None), rejected if counted else None)
+        lines.append(f"| {kind} | {' | '.join('–' if cell is None else f'{cell:,}' for cell in cells)} |")
     return "\n".join(lines)
 
 
-def _reasons(verdicts: pl.DataFrame) -> str:
+def drop_reasons(verdicts: pl.DataFrame) -> str:
+    """Bars of the rows by reason, most first, as a Markdown table; reasons that do not fit are summed up."""
     if verdicts.is_empty():
         return "nothing was dropped"
-    top = verdicts.sort("count", "reason", descending=[True, False]).head(15)
-    picture = _picture(lambda axes: axes.barh(top["reason"].to_list()[::-1], top["count"].to_list()[::-1]), len(top))
-    return f"{picture}\n\n{_table(top)}"
+    ordered = verdicts.sort("count", "reason", descending=[True, False])
+    return _bars(("reason", "rows"), ordered["reason"].to_list(), ordered["count"].to_list())
 
 
-def _histogram(scores: pl.Series) -> str:
-    return _picture(lambda axes: axes.hist(scores.drop_nulls().to_numpy(), bins=30), 8)
+def histogram(scores: pl.Series) -> str:
+    """Bars of the rows by score in equal bins, as a Markdown table."""
+    counts, edges = np.histogram(scores.drop_nulls().to_numpy(), bins=NUM_BINS)
+    names = [f"{low:.3g} – {high:.3g}" for low, high in pairwise(edges)]
+    return _bars(("score", "rows"), names, counts.tolist())
 
 
-def _picture(draw, lines: int) -> str:  # type: ignore[no-untyped-def]
-    from matplotlib.figure import Figure  # 0.4 s: only where something is drawn
-
-    figure = Figure(figsize=(6.4, max(1.2, 0.28 * lines + 0.6)), dpi=80, layout="constrained")
-    axes = figure.subplots()
-    draw(axes)
-    axes.spines[["top", "right"]].set_visible(False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return f"![](data:image/png;base64,{base64.b64encode(file.getvalue()).decode()})"
-
-
-def _table(frame: pl.DataFrame) -> str:
-    if frame.is_empty():
-        return "no rows"
-    lines = [f"| {' | '.join(frame.columns)} |", "|" + "---|" * frame.width]
-    for row in frame.iter_rows():
-        cells = (str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;") for value in row)
-        lines.append(f"| {' | '.join(cell[:SAMPLE_CHARS] for cell in cells)} |")
+def _bars(head: tuple[str, str], names: Sequence[str], counts: Sequence[int]) -> str:
+    lines = [f"| {head[0]} | {head[1]} | |", "|---|---:|---|"]
+    longest = max(counts)
+    for number, (name, count) in enumerate(zip(names, counts, strict=True)):
+        line = f"| {name} | {count:,} | {_bar(count / longest)} |"
+        # 40 characters: the line that sums up what does not fit.
+        if len("\n".join([*lines, line])) + 40 > INLINE_CHARS:
+            lines.append(f"| {len(names) - number} more | {sum(counts[number:]):,} | |")
+            break
+        lines.append(line)
     return "\n".join(lines)
+
+
+def _bar(share: float) -> str:
+    eighths = max(1, round(share * BAR_WIDTH * 8)) if share else 0
+    full, part = divmod(eighths, 8)
+    return EIGHTHS[-1] * full + (EIGHTHS[part - 1] if part else "")
+
+
+def _sample_table(samples: pl.DataFrame) -> dg.TableMetadataValue:
+    columns = [dg.TableColumn(name, type=str(dtype)) for name, dtype in samples.schema.items()]
+    records = [dg.TableRecord(dict(zip(samples.columns, _shown(row), strict=True))) for row in samples.iter_rows()]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def _shown(row: Iterable[object]) -> list[str | int | float | bool | None]:
+    """A row's values as a table of the page takes them; texts in one line, cut."""
+    return [value if isinstance(value, int | float | None) else _cut(str(value)) for value in row]
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SAMPLE_CHARS else line[:SAMPLE_CHARS] + "…"

@@ -15,7 +15,7 @@ from tier_assets.partitions import corpora, partition_of, registered_keys
 TIER_ASSETS = tuple(step.asset for step in plan.STEPS)
 
 all_tiers = dg.define_asset_job(
-    "all_tiers", selection=[*TIER_ASSETS], partitions_def=corpora, description="L0 to L4 of one partition, with checks"
+    "all_tiers", selection=[*TIER_ASSETS], description="L0 to L4 of one partition, with checks"
 )
 learn_scorer = dg.define_asset_job(
     "learn_scorer", selection=[*plan.LEARNT], description="Rate the seed and publish a new scorer"
@@ -34,8 +34,10 @@ def landing_sensor(
         context.log.warning(f"{name} was left alone: {problem}")
     known = set(context.instance.get_dynamic_partitions("corpora"))
     fresh = [key for key in registered_keys(lake) if key not in known]
+    requests = list(_requests(lake, llm))
     return dg.SensorResult(
-        run_requests=list(_requests(lake, llm)),
+        run_requests=requests,
+        skip_reason=None if requests else "nothing has landed and every partition is current",
         dynamic_partitions_requests=[corpora.build_add_request(fresh)] if fresh else [],
     )
 

@@ -27,8 +27,14 @@ def sources_to_read(lake: Lake, partition: dict[str, str]) -> pl.DataFrame:
     """Sources without a row yet, in order of registration; all that are still there after a change of the readers.
 
     Paths below the lake's root are stored relative to it, so that a lake can be moved.
+
+    Raises:
+        ValueError: nothing is registered in the partition: its key was mistyped, on the page for one.
     """
     sources = lake.scan("sources", partition).sort("registered_at", "uri", "source_id").collect()
+    if sources.is_empty():
+        known = sorted(f"{s.partition['corpus']}@{s.partition['snapshot']}" for s in lake.slices("sources"))
+        raise ValueError(f"no sources in {'@'.join(partition.values())!r}; known: {', '.join(known) or 'none'}")
     sources = sources.with_columns(
         pl.col("path").map_elements(lambda path: str(Path(lake.root, path)), return_dtype=pl.String)
     )

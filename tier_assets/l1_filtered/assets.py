@@ -11,7 +11,7 @@ from resources.dagster_resources import Gate
 from resources.delta import Stage
 from resources.lake import Lake
 from resources.progress import bar
-from resources.report import materialisation
+from resources.report import described, materialisation
 from resources.step import Step, code_version, reads_of
 from tier_assets.l1_filtered import filter as filtering
 from tier_assets.l1_filtered.deduplicate import exact_duplicates
@@ -66,7 +66,14 @@ def filter_partition(
         return int(dropped["num_tokens"].sum())
 
 
-@dg.asset(deps=["l0_raw"], partitions_def=corpora, backfill_policy=backfill, group_name="l1_filtered", kinds={"delta"})
+@dg.asset(
+    deps=["l0_raw"],
+    partitions_def=corpora,
+    backfill_policy=backfill,
+    group_name="l1_filtered",
+    kinds={"delta"},
+    metadata=described("l1_filtered"),
+)
 def l1_filtered(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]) -> None:
     """L1: extracted, cleaned, de-duplicated text. Early broad pre-training."""
     for key in context.partition_keys:
@@ -96,7 +103,10 @@ def l1_filtered(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake],
         found = lake.scan("verdicts", {"tier": "l1", **partition}).group_by("reason").agg(pl.len().alias("count"))
         shown = lake.scan("l1_filtered", partition).select("title", "language", "num_tokens", "text").head(4)
         context.add_asset_metadata(
-            materialisation(step.all_counts(), found.collect(), shown.collect()),
+            # In tokens only what is kept is known: what the rules reject is not counted.
+            materialisation(
+                step.all_counts() | {"tokens_in": 0, "tokens_rejected": 0}, found.collect(), shown.collect()
+            ),
             asset_key="l1_filtered",
             partition_key=key,
         )

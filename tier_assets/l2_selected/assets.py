@@ -9,7 +9,7 @@ from resources.dagster_resources import Gate
 from resources.lake import Lake
 from resources.language_models.resource import GpuLanguageModel
 from resources.progress import bar
-from resources.report import materialisation
+from resources.report import described, materialisation
 from resources.step import Staged, Step, code_version, cpu_seconds, reads_of
 from tier_assets.l2_selected import annotate, scorer, select
 from tier_assets.partitions import backfill, corpora, key_of, partition_of
@@ -86,6 +86,7 @@ def keep_annotations(
     name="l2_annotations",
     group_name="l2_selected",
     kinds={"delta", "vllm"},
+    metadata=described("l2_annotations"),
     ins={"start": dg.AssetIn("l1_filtered", dagster_type=dg.Nothing)},
 )
 def l2_annotations(start):  # type: ignore[no-untyped-def]
@@ -103,7 +104,7 @@ def scorer_settings(lake: Lake) -> scorer.Settings:
     return scorer.SMOKE if lake.settings == "smoke" else scorer.DEFAULT
 
 
-@dg.asset(deps=["l2_annotations"], group_name="l2_selected", kinds={"delta"})
+@dg.asset(deps=["l2_annotations"], group_name="l2_selected", kinds={"delta"}, metadata=described("scorers"))
 def l2_scorer(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """The light scorer distilled from the ratings, published for every partition."""
     reads = reads_of(lake, {"l2_annotations": {}})
@@ -211,6 +212,7 @@ def keep_scores(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake],
     name="l2_scores",
     group_name="l2_selected",
     kinds={"delta"},
+    metadata=described("l2_scores"),
     partitions_def=corpora,
     backfill_policy=backfill,
     ins={
@@ -265,6 +267,7 @@ def candidates_of(lake: Lake, partition: dict[str, str]) -> tuple[pl.DataFrame, 
     backfill_policy=backfill,
     group_name="l2_selected",
     kinds={"delta"},
+    metadata=described("l2_selected"),
 )
 def l2_selected(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]) -> None:
     """L2: documents selected by models. Core pre-training."""
@@ -298,11 +301,17 @@ def l2_selected(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake],
                 tokens_kept=kept_tokens,
                 tokens_rejected=all_tokens - kept_tokens,
             )
+        best = (
+            chosen.rows.sort("quality", "doc_id", descending=[True, False])
+            .head(3)
+            .select("doc_id", "quality", "reason")
+        )
+        text = lake.scan("l1_filtered", partition).select("doc_id", "title", "text")
         context.add_asset_metadata(
             materialisation(
                 step.all_counts(),
                 chosen.verdicts.group_by("reason").agg(pl.len().alias("count")),
-                chosen.rows.sort("quality", descending=True).head(3).select("doc_id", "quality", "reason"),
+                best.lazy().join(text, on="doc_id", maintain_order="left").drop("doc_id").collect(),
                 candidates["quality"],
                 policy=policy.version,
                 round=round_,

@@ -10,7 +10,7 @@ from resources.dagster_resources import Gate
 from resources.lake import Lake
 from resources.language_models.resource import GpuLanguageModel
 from resources.progress import bar
-from resources.report import materialisation
+from resources.report import described, materialisation
 from resources.step import Staged, Step, code_version, cpu_seconds, reads_of
 from resources.tokenizer import count_tokens
 from tier_assets.l3_refined import refine
@@ -117,6 +117,7 @@ def keep_records(
     name="l3_refined",
     group_name="l3_refined",
     kinds={"delta", "vllm"},
+    metadata=described("l3_refined"),
     partitions_def=corpora,
     backfill_policy=backfill,
     ins={"start": dg.AssetIn("l2_selected", dagster_type=dg.Nothing)},

@@ -9,7 +9,7 @@ import polars as pl
 from resources.dagster_resources import Gate
 from resources.lake import Lake
 from resources.progress import bar
-from resources.report import materialisation
+from resources.report import described, materialisation
 from resources.step import Step, code_version, reads_of
 from resources.tokenizer import count_tokens
 from tier_assets.l4_organized import facts, search
@@ -50,6 +50,7 @@ def selected_documents(lake: Lake, partition: dict[str, str]) -> Iterator[pl.Dat
     backfill_policy=backfill,
     group_name="l4_organized",
     kinds={"delta"},
+    metadata=described("l4_facts"),
 )
 def l4_facts(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]) -> None:
     """L4: organized, verifiable knowledge with evidence (tables l4_facts and l4_evidence). Retrieval."""
