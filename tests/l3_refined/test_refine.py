@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from resources.language_models.scripted import ScriptedModel
-from tier_assets.l3_refined.refine import SMOKE, Refined, Settings, choose, refine, try_refine
+from tier_assets.l3_refined.refine import SMOKE, Refined, Settings, choose, left_out, refine, try_refine
 from tier_assets.l3_refined.tasks import EDIT, QA
 from tier_tables import LINEAGE, VERDICTS
 from tier_tables.refinement import L3_REFINED
@@ -123,3 +123,12 @@ def test_try_refine_gives_a_line_for_each_line_in_order() -> None:
 def test_try_refine_of_a_line_without_text_names_it() -> None:
     with pytest.raises(ValueError, match="'x'"):
         list(try_refine([{"id": "x"}], ScriptedModel()))
+
+
+def test_left_out_documents_beyond_the_budget_get_a_verdict_each() -> None:
+    docs = documents(a="x", b="y", c="z").with_columns(quality=pl.Series([1.0, 3.0, 2.0]))
+    settings = Settings(num_documents=1, num_passages=1, passage_tokens=128, min_passage_words=5)
+    found = left_out(docs, settings)
+    assert found["doc_id"].to_list() == ["a", "c"]
+    assert found["reason"].unique().to_list() == ["over_budget"]
+    assert found.schema == VERDICTS.schema

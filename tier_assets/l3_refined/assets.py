@@ -38,9 +38,10 @@ def refinement_version(lake: Lake, model: GpuLanguageModel) -> str:
     return code_version("l3_refined", STEP_VERSION, model.identity, numbers, prompts)
 
 
-def chosen_documents(lake: Lake, partition: dict[str, str], settings: refine.Settings) -> Iterator[pl.DataFrame]:
+def chosen_documents(
+    lake: Lake, partition: dict[str, str], ranked: pl.DataFrame, settings: refine.Settings
+) -> Iterator[pl.DataFrame]:
     """The partition's documents to refine, best first, in batches [doc_id, corpus, snapshot, title, language, text]."""
-    ranked = lake.scan("l2_selected", partition).select("doc_id", "quality").collect()
     ids = refine.choose(ranked, settings)["doc_id"]
     text = lake.scan("l1_filtered", partition).select("doc_id", "corpus", "snapshot", "title", "language", "text")
     for start in range(0, len(ids), BATCH_DOCUMENTS):
@@ -68,10 +69,12 @@ def edit_documents(
         rows = lake.stage("l3_refined", partition)
         tokens_kept = 0
         model = llm.replayed(lake, "l3_refined")
-        total = min(settings.num_documents, sum(s.num_rows for s in lake.slices("l2_selected", partition)))
+        ranked = lake.scan("l2_selected", partition).select("doc_id", "corpus", "snapshot", "quality").collect()
+        verdicts.write(refine.left_out(ranked, settings))
+        total = min(settings.num_documents, len(ranked))
         with bar(f"refining {key}", total) as move:
             done = 0
-            for batch in chosen_documents(lake, partition, settings):
+            for batch in chosen_documents(lake, partition, ranked, settings):
                 refined = refine.refine(batch, model, settings)
                 verdicts.write(refined.verdicts)
                 lineage.write(refined.lineage)

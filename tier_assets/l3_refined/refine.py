@@ -89,8 +89,23 @@ class Outcome:
 
 
 def choose(docs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """The documents to refine: the best `num_documents` by `quality`, ties by doc_id. The others are no candidates."""
+    """The documents to refine: the best `num_documents` by `quality`, ties by doc_id. For the others: `left_out`."""
     return docs.sort(["quality", "doc_id"], descending=[True, False], nulls_last=True).head(settings.num_documents)
+
+
+def left_out(docs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Verdicts `over_budget` on the documents that `choose` leaves: they were selected, and not attempted."""
+    detail = f"the best {settings.num_documents} of {len(docs)} are refined"
+    rest = docs.join(choose(docs, settings).select("doc_id"), on="doc_id", how="anti").sort("doc_id")
+    named = rest.select(
+        "doc_id",
+        "corpus",
+        "snapshot",
+        tier=pl.lit("l3"),
+        reason=pl.lit("over_budget"),
+        detail=pl.lit(detail),
+    )
+    return pl.concat([VERDICTS.empty(), named], how="diagonal").select(VERDICTS.schema.names())
 
 
 def refine(docs: pl.DataFrame, model: LanguageModel, settings: Settings) -> Refined:
