@@ -37,6 +37,7 @@ EDITS = (
     ("Gonzales came", "Gonzáles came", "Gonzáles came"),
     ("Gonzáles came", "Gonzales came", "Gonzáles came"),
     ("the the cat sat", "the cat sat", "the cat sat"),
+    ("by Duran Duran now", "by Duran now", "by Duran Duran now"),
     ("he had had tea", "he had tea", "he had had tea"),
     ("he bought car", "he bought a car", "he bought a car"),
     ("he bought few cars", "he bought a few cars", "he bought few cars"),

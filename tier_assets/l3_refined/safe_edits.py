@@ -116,9 +116,14 @@ def _bare(text: str) -> str:
 
 
 def _doubled_word(operation: Operation, source: str) -> bool:
-    """One of two same words goes; "that that" and "had had" are English."""
-    found = [t.text.lower() for t in tokens(operation.old)]
-    if len(found) != 1 or not found[0].isalpha() or operation.text.strip() or found[0] in ("that", "had"):
+    """One of two same words goes; "that that" and "had had" are English, and "Duran Duran" is a name."""
+    found = [t.text for t in tokens(operation.old)]
+    if (
+        len(found) != 1
+        or not (found[0].isalpha() and found[0].islower())
+        or operation.text.strip()
+        or found[0] in ("that", "had")
+    ):
         return False
     before = re.search(r"(\w+)\s*$", source[: operation.char_start])
     after = re.match(r"\s*(\w+)", source[operation.char_end :])

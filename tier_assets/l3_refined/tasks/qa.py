@@ -97,7 +97,7 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     exempt = {"new_name"} if language(passage.text)[0] == "de" else set()
     reasons += [r for r in ungrounded(question, passage.text) if r.reason not in known | exempt]
     reasons += echo(question, PROMPT, passage.text)
-    garbled = [w for w in question.split() if _GARBLED.search(w) and w.strip("?,.;:'\"") not in passage.text]
+    garbled = [w for w in question.split() if _GARBLED.search(w) and w.strip("?,;:'\"") not in passage.text]
     if garbled:
         reasons.append(Reason("garbled_word", ", ".join(garbled)))
     reasons += _belong_together(question, answer, candidate.source, passage.text)
