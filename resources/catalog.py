@@ -146,7 +146,7 @@ def _write_delta_scan(lake: Lake, path: Path) -> None:
     lines = [
         "-- Views over the Delta tables themselves, by DuckDB's delta extension (elsewhere: INSTALL and LOAD delta).",
         "-- They show each table's latest version, unfinished steps included; lake.duckdb shows finished steps only.",
-        f"LOAD {_literal(str(_delta_extension()))};",
+        f"LOAD {_literal(str(delta_extension()))};",
     ]
     for table in TABLES:
         if lake.version(table.name) >= 0:
@@ -158,7 +158,7 @@ def _write_delta_scan(lake: Lake, path: Path) -> None:
     os.replace(waiting, path)
 
 
-def _delta_extension() -> Path:
+def delta_extension() -> Path:
     """The delta extension that the wheel `duckdb-extension-delta` brings: it loads offline."""
     import duckdb_extension_delta
 
