@@ -86,6 +86,10 @@ class Slice:
     files: tuple[str, ...]
     num_rows: int
 
+    def is_within(self, partition: Mapping[str, str]) -> bool:
+        """Whether the slice has these values of (some) partition columns."""
+        return all(self.partition.get(column) == value for column, value in partition.items())
+
     @property
     def state(self) -> str:
         """Fingerprint of the files: their names bear their commit's token, so equal names are equal bytes, in a lake
@@ -155,7 +159,7 @@ class Stage:
             self._sink(pl.concat(frames).lazy())
         return self
 
-    def _sink(self, rows: pl.LazyFrame) -> None:
+    def _sink(self, rows: pl.LazyFrame, even_empty: bool = False) -> None:
         base = "/".join(p for p in (self.root, self.slice) if p)
         offset = len(self.files)
         sunk: list[tuple[str, int, int]] = []
@@ -176,11 +180,16 @@ class Stage:
             sinked_paths_callback=note,
         )
         below = len(self.root) + 1
-        self.files.extend((path[below:], rows, size) for path, rows, size in sorted(sunk) if rows)
+        self.files.extend((path[below:], rows, size) for path, rows, size in sorted(sunk) if rows or even_empty)
 
     def add_actions(self) -> list[AddAction]:
-        """One action a file, with the row count and the numeric columns' statistics from its footer."""
+        """One action a file, with the row count and the numeric columns' statistics from its footer.
+
+        No rows are one empty file: its name tells readers whose commit the slice stands at.
+        """
         self.close()
+        if not self.files:
+            self._sink(self.table.conform(self.table.empty().lazy()), even_empty=True)
         now = int(time.time() * 1000)
         return [
             AddAction(path, size, dict(self.partition), now, True, self._statistics(path, rows))

@@ -165,12 +165,12 @@ class Lake:
         active = active_files(delta, self.path(name))
         if not described.stepped:
             found = [as_slice(folder, delta.version(), files) for folder, files in sorted(active.items())]
-        else:
-            found = self._named_slices(name, active)
-        wanted = (partition or {}).items()
-        return [s for s in found if all(s.partition.get(c) == v for c, v in wanted)]
+            return [s for s in found if s.is_within(partition or {})]
+        return self._named_slices(name, partition or {}, active)
 
-    def _named_slices(self, name: str, active: dict[str, list[tuple[str, int]]]) -> list[Slice]:
+    def _named_slices(
+        self, name: str, partition: Mapping[str, str], active: dict[str, list[tuple[str, int]]]
+    ) -> list[Slice]:
         """Slices at the versions that the ledger names; the latest version serves where it shows the same."""
         named: dict[str, dict[int, str]] = {}
         for written in self._outputs(name):
@@ -179,9 +179,11 @@ class Lake:
         for folder, versions in sorted(named.items()):
             last = max(versions)
             files = active.get(folder, [])
+            if not as_slice(folder, last, []).is_within(partition):
+                continue
             tokens = {path.rsplit("/", 1)[-1].split("-")[0] for path, _ in files}
             if not (versions[last] in tokens and tokens <= set(versions.values())):
-                # Someone committed this slice and did not finish, or the slice is empty: look at the version itself.
+                # Someone has committed this slice and not finished: look at the version itself.
                 at = self._delta(name, last)
                 files = active_files(at, self.path(name)).get(folder, []) if at is not None else []
             found.append(as_slice(folder, last, files))
@@ -219,7 +221,7 @@ class Lake:
             delta = self._delta(name, version)
             folders = {} if delta is None else active_files(delta, self.path(name))
             slices = [as_slice(folder, version, files) for folder, files in sorted(folders.items())]
-            slices = [s for s in slices if all(s.partition.get(c) == v for c, v in (partition or {}).items())]
+            slices = [s for s in slices if s.is_within(partition or {})]
         else:
             slices = self.slices(name, partition)
         return self._read(described, [file for s in slices for file in s.files])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -142,10 +143,12 @@ def test_catalog_of_an_unchanged_lake_is_not_rebuilt(lake: Lake) -> None:
 def test_open_reader_goes_on_and_the_next_one_sees_the_new_rows(lake: Lake) -> None:
     put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
     with open_catalog(lake) as old:
+        built = catalog_path(lake).stat().st_ino
         put(lake, "l1_filtered", NEWS, rows("l1_filtered", 8, NEWS))
         # In the same process, where DuckDB would hand out the file that `old` has open.
         assert count(lake, "l1_filtered") == 8
         assert one(old, "SELECT count(*) FROM l1_filtered") == 3
+        assert catalog_path(lake).stat().st_ino != built  # another file in its place: nobody reads one half written
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database", None])
@@ -181,9 +184,27 @@ def test_lake_restored_from_a_backup_shows_the_backup(lake: Lake, tmp_path: Path
 def test_catalog_made_by_other_code_is_rebuilt(lake: Lake) -> None:
     path = refresh(lake)
     with duckdb.connect(str(path)) as connection:
+        assert one(connection, "SELECT length(shown->>'views') FROM catalog_info") == 16
         connection.execute('UPDATE catalog_info SET shown = json_merge_patch(shown, \'{"views": "older"}\')')
         connection.execute("DROP VIEW mixtures")
     assert count(lake, "mixtures") == 0
+
+
+def test_readers_pass_a_builder_and_builders_wait_and_show_the_latest(lake: Lake) -> None:
+    put(lake, "l1_filtered", NEWS, rows("l1_filtered", 1, NEWS))
+    refresh(lake)
+    with open(Path(lake.root, ".catalog.lock"), "w") as building:
+        fcntl.flock(building, fcntl.LOCK_EX)
+        assert count(lake, "l1_filtered") == 1  # up to date: no lock asked
+        put(lake, "l1_filtered", NEWS, rows("l1_filtered", 2, NEWS))
+        waiting = threading.Thread(target=refresh, args=(Lake(lake.root),))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        put(lake, "l1_filtered", NEWS, rows("l1_filtered", 3, NEWS))
+    waiting.join()
+    with duckdb.connect(str(catalog_path(lake)), read_only=True) as catalog:
+        assert one(catalog, "SELECT count(*) FROM l1_filtered") == 3
 
 
 def test_racing_refreshes_never_go_back(lake: Lake) -> None:

@@ -136,16 +136,21 @@ def test_racing_steps_on_one_partition_never_mix(lake: Lake, tmp_path: Path) -> 
     assert_shows(lake, lake.scan("l1_filtered").select("num_chars").collect().item(0, 0))
 
 
-def test_racing_creators_of_a_table_all_succeed_and_one_creates(tmp_path: Path) -> None:
+def test_racing_creators_all_succeed_and_one_creates(tmp_path: Path) -> None:
     together = Barrier(6)
 
-    def create(_: int) -> int:
+    def create(number: int) -> int:
+        lake = Lake(str(tmp_path / str(number)))
         together.wait()
-        return open_or_create(str(tmp_path / "mixtures"), table("mixtures"), None).version()
+        lake.create()
+        return open_or_create(lake.path("mixtures"), table("mixtures"), None).version()
 
     with ThreadPoolExecutor(6) as threads:
-        assert list(threads.map(create, range(6))) == [0] * 6
-    assert len(list((tmp_path / "mixtures" / "_delta_log").glob("*.json"))) == 1
+        for number in range(25):
+            assert list(threads.map(create, [number] * 6)) == [0] * 6
+    logs = [len(list(folder.glob("mixtures/_delta_log/*.json"))) for folder in tmp_path.iterdir()]
+    assert logs == [1] * 25
+    assert [p for p in tmp_path.rglob("*") if p.name.startswith(".lake.json")] == []
 
 
 def test_threads_that_append_to_one_log_of_a_new_lake_lose_nothing(tmp_path: Path) -> None:
