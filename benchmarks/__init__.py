@@ -1,0 +1,1 @@
+"""Side by side with peers, in one run: CPU seconds, interleaved, medians. Never a timed test."""
