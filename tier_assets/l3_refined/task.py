@@ -113,6 +113,11 @@ class Task:
     accept: Callable[[Candidate, Passage], Judgement]
     check: Check | None = None
 
+    @property
+    def prompt_versions(self) -> tuple[str, ...]:
+        """Versions of all that the task asks: what a cache of its records must look at."""
+        return (self.prompt.version, *((self.check.prompt.version,) if self.check else ()))
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
