@@ -13,6 +13,9 @@ from tests.tier_assets.conftest import page
 from tier_assets.cli import app
 
 
+MISSING = f"no file or folder {str(Path('missing').absolute())!r}"
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty place for a lake, named by LAKE_ROOT."""
@@ -40,7 +43,7 @@ def lines_file(folder: Path, *lines: object) -> str:
         (("check", "--tier", "l9"), "unknown tier 'l9'; known: l0, l1, l2, l3, l4"),
         (("sql", "SELECT 1", "--format", "xml"), "unknown format 'xml'; known: table, csv, json"),
         (("trace", "nope"), "no fact, record or document has the id 'nope'; ids are in l4_facts, l3_refined, l0_raw"),
-        (("ingest", "missing", "--corpus", "c", "--snapshot", "s"), f"no file or folder {str(Path('missing').absolute())!r}"),
+        (("ingest", "missing", "--corpus", "c", "--snapshot", "s"), MISSING),
         (
             ("ingest", "README.md", "--corpus", "../c", "--snapshot", "s"),
             "corpus '../c' is no valid name; a name is 1 to 63 of a-z 0-9 _ . -, the first a letter or digit",
