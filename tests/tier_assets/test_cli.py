@@ -12,7 +12,6 @@ from resources.lake import Lake
 from tests.tier_assets.conftest import page
 from tier_assets.cli import app
 
-
 MISSING = f"no file or folder {str(Path('missing').absolute())!r}"
 
 
