@@ -46,6 +46,14 @@ def shown() -> Iterator[None]:
             _shown = None
 
 
+def note(line: str) -> None:
+    """Say a line beside the bars, where progress is shown."""
+    if _shown is not None:
+        _shown.console.print(line, highlight=False)
+    elif _lines:
+        sys.stderr.write(f"  {line}\n")
+
+
 @contextmanager
 def bar(description: str, total: int | None) -> Iterator[Bar]:
     """A bar for one step: call it with the number done so far."""

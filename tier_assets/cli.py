@@ -76,6 +76,7 @@ def run(
         raise BadInput(f"unknown tier {to!r}; known: {', '.join(TIERS)}")
     lake = _lake()
     keys = _keys(lake, corpus, snapshot)
+    from quality_checks.report import write_report
     from resources.progress import shown
     from tier_assets.funnel_text import funnel_text
     from tier_assets.instance import open_instance
@@ -83,6 +84,8 @@ def run(
 
     with shown(), open_instance(lake) as instance:
         outcome = run_tiers(lake, instance, keys, to, refresh_scorer)
+    if outcome.made or outcome.problems:
+        write_report(lake)
     for about, problem in outcome.problems.items():
         typer.echo(f"lake: {about}: {problem}", err=True)
     if not outcome.made and not outcome.problems:

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from resources.lake import Lake
-from resources.progress import bar
+from resources.progress import bar, note
 from resources.report import described, materialisation
 from resources.step import Step, code_version, reads_of
 from tier_assets.l0_raw.batches import read_batches
@@ -79,6 +79,9 @@ def l0_raw(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> N
             step.commit(rows, "extend")
             kept = len(seen) + rows.num_rows
             step.counts(rows_in=kept + verdicts.num_rows, rows_kept=kept, rows_rejected=verdicts.num_rows)
+        passed_over = ", ".join(f"{kind} {number:,}" for kind, number in sorted(skipped.items()))
+        if passed_over:
+            note(f"{key}: records passed over: {passed_over}")
         reasons = lake.scan("verdicts", {"tier": "l0", **partition}).group_by("reason").agg(pl.len().alias("count"))
         shown = lake.scan("l0_raw", partition).select("uri", "content_type", "num_bytes").head(4)
         context.add_asset_metadata(
@@ -87,7 +90,7 @@ def l0_raw(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> N
                 reasons.collect(),
                 shown.collect(),
                 sources_read=len(sources),
-                passed_over=", ".join(f"{kind}: {number}" for kind, number in sorted(skipped.items())) or "nothing",
+                passed_over=passed_over or "nothing",
             ),
             asset_key="l0_raw",
             partition_key=key,
