@@ -31,7 +31,14 @@ def documents(first: int, num_rows: int, texts: pl.Series) -> pl.DataFrame:
     """Rows of l1_filtered numbered from `first`; texts repeat after `POOL`."""
     number = pl.int_range(first, first + num_rows, eager=True)
     made = pl.DataFrame({"doc_id": number.cast(pl.String), "text": texts.gather(number % POOL)})
-    filled = {"title": None, "language": "en", "language_score": 0.9, "domain": "made-up", "extractor": "none"}
+    filled = {
+        "title": None,
+        "language": "en",
+        "language_score": 0.9,
+        "domain": "made-up",
+        "extractor": "none",
+        **PARTITION,
+    }
     return made.with_columns(
         pl.lit(value, pl.Float64 if name == "language_score" else pl.String).alias(name)
         for name, value in filled.items()
@@ -49,13 +56,12 @@ def make_source(path: Path, num_rows: int) -> int:
     words = np.array(["".join(drawn.choice(list("etaoinshrdlu"), size)) for size in drawn.integers(2, 10, 20_000)])
     texts = pl.Series([" ".join(words[drawn.zipf(1.3, 330) % 20_000]) for _ in range(POOL)])
     step = max(1, num_rows // 100)
-    sizes, files = 0, []
+    in_memory = 0
     for first in range(0, num_rows, step):
         rows = documents(first, min(step, num_rows - first), texts)
-        sizes += int(rows.estimated_size())
-        files.append(path / f"{first:09d}.parquet")
-        rows.write_parquet(files[-1])
-    return sizes
+        in_memory += int(rows.estimated_size())
+        rows.write_parquet(path / f"{first:09d}.parquet")
+    return in_memory
 
 
 def write(way: str, source: str, target: str) -> dict[str, float]:
@@ -71,8 +77,7 @@ def write(way: str, source: str, target: str) -> dict[str, float]:
             stage.write(pl.read_parquet(file))
         lake.commit(stage)
     else:
-        partition = [pl.lit(value).alias(column) for column, value in PARTITION.items()]
-        arrow = rows.with_columns(partition).collect().to_arrow(compat_level=pl.CompatLevel.oldest())
+        arrow = rows.collect().to_arrow(compat_level=pl.CompatLevel.oldest())
         write_deltalake(target, arrow, mode="overwrite", partition_by=list(PARTITION))
     after = resource.getrusage(resource.RUSAGE_SELF)
     return {
