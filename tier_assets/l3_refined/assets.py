@@ -33,7 +33,7 @@ def refinement_inputs(partition: dict[str, str]) -> dict[str, dict[str, str]]:
 def refinement_version(lake: Lake, model: GpuLanguageModel) -> str:
     """Version of the refinement: model, prompts and settings."""
     settings = refine_settings(lake)
-    prompts = [task.prompt.version for task in settings.tasks]
+    prompts = [version for task in settings.tasks for version in task.prompt_versions]
     numbers = (settings.num_documents, settings.num_passages, settings.passage_tokens, settings.min_passage_words)
     return code_version("l3_refined", STEP_VERSION, model.identity, numbers, prompts)
 
