@@ -200,6 +200,11 @@ def test_select_influence_lifts_a_document_of_equal_quality_and_missing_counts_a
     assert found.rows["influence"].to_list() == [1e-3, None]
 
 
+def test_select_influence_that_is_the_same_for_all_changes_nothing() -> None:
+    found = select(candidates([("a", "en", q, 1e-3) for q in (1.0, 4.0, 3.0, 2.0)]), NOBODY, HALF, 1)
+    assert kept(found) == ["d001", "d002"]
+
+
 def test_select_candidate_without_score_and_member_without_candidate_are_accounted_for() -> None:
     one = select(of_qualities(4.0, 3.0, 2.0, 1.0), NOBODY, HALF, 1)
     two = select(of_qualities(None), one.rows, HALF, 2)

@@ -2,8 +2,9 @@
 
 In: L1 documents. Out: rows of `l2_annotations`, one a document and dimension, each with the probability of every
 option 0 to 5 and their expected value; and the replies that gave none, each with the reason. Cost: one forward pass a
-document and dimension, over at most `max_tokens` tokens of text; the document stands first in the prompt, so that
-every dimension after the first finds it in the prefix cache.
+document and dimension, over at most `max_tokens` tokens of text. Every prompt begins with the same rated examples, then
+the document, then the dimension's question: the prefix cache serves the examples to all and the document to every
+dimension after the first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from resources.tokenizer import cut_tokens
 from tier_tables import L2_ANNOTATIONS
 
 OPTIONS: Final = ("0", "1", "2", "3", "4", "5")
-DIMENSIONS: Final = ("educational_value", "information_density")
+# The first is the one that a small model judges best: article text against page boilerplate, SmolLM2-135M, 100 texts
+# of 400 characters: general_quality AUC .88, educational_value .80, information_density .73. Without the four rated
+# examples in the prompt none was above .60.
+DIMENSIONS: Final = ("general_quality", "educational_value", "information_density")
 # Upper edges of the length bands, in tokens: a screenful, a page, a chapter.
 LENGTH_BANDS: Final = (200, 1_000)
 # Columns of L1 that the sample is drawn by; the text is fetched afterwards, of the drawn rows only.
@@ -38,14 +42,15 @@ class Settings:
     """How many documents are rated, on which dimensions, over how many tokens of text each; `seed` picks the sample."""
 
     size: int = 1_000
-    dimensions: tuple[str, ...] = DIMENSIONS
-    max_tokens: int = 600
+    dimensions: tuple[str, ...] = DIMENSIONS[:2]
+    max_tokens: int = 400
     seed: int = 0
 
 
 DEFAULT: Final = Settings()
-# 150 documents x (400 tokens of text + 140 of prompt and chat template) stay below 100k prompt tokens.
-SMOKE: Final = Settings(size=150, dimensions=DIMENSIONS[:1], max_tokens=400)
+# 150 documents x (250 tokens of text + 400 of prompt and chat template) stay below 100k prompt tokens, of which the
+# examples' 350 are read once and then served from the prefix cache.
+SMOKE: Final = Settings(size=150, dimensions=DIMENSIONS[:1], max_tokens=250)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +135,9 @@ def expected(probabilities: Sequence[float]) -> float:
 
 
 def prompt(shown: str, dimension: str) -> str:
-    """The whole prompt: the document, which all dimensions share, then the dimension's question."""
+    """The whole prompt: the examples and the document, which all dimensions share, then the dimension's question."""
     # Not str.format: a brace in the document is a brace.
-    return _prompt_file("document").replace("{document}", shown) + "\n" + _prompt_file(dimension).rstrip("\n")
+    return _prompt_file("document").replace("{document}", shown) + _prompt_file(dimension).rstrip("\n")
 
 
 def prompt_version(dimension: str) -> str:
