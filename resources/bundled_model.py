@@ -55,7 +55,8 @@ def bundled_gguf() -> Path:
 def bundled_folder() -> Path:
     """The model as a bf16 Hugging Face folder (weights, tokenizer, chat template) that vLLM serves.
 
-    Made from the GGUF once (some 20 CPU seconds, 270 MB) in a temporary folder and renamed, so that readers see it whole.
+    Made from the GGUF once (some 20 CPU seconds, 270 MB), in a temporary folder that is
+    renamed, so that readers see it whole.
 
     Raises:
         RuntimeError: the package is not installed.
