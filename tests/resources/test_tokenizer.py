@@ -42,6 +42,10 @@ def test_count_tokens_digits_one_token_each() -> None:
     assert tokenizer().encode("in  2026").tokens == ["in", "ĠĠ", "2", "0", "2", "6"]
 
 
+def test_count_tokens_character_outside_the_vocabulary_is_no_token() -> None:
+    assert count_tokens(pl.Series(["\x16", "a\x16b", "\x15"])).to_list() == [0, 2, 1]
+
+
 @pytest.mark.parametrize("text", AWKWARD)
 def test_tokenizer_awkward_text_decodes_to_itself(text: str) -> None:
     assert tokenizer().decode(tokenizer().encode(text).ids) == text
@@ -64,7 +68,7 @@ def test_cut_tokens_any_text_is_a_prefix_that_fits(text: str, num_tokens: int) -
     cut = cut_tokens(text, num_tokens)
     assert text.startswith(cut)
     assert len(tokenizer().encode(cut).ids) <= num_tokens
-    if len(tokenizer().encode(text).ids) <= num_tokens:
+    if 0 < num_tokens >= len(tokenizer().encode(text).ids):
         assert cut == text
 
 
