@@ -55,6 +55,13 @@ def ledger_counts_rows(lake: Lake, tier: str, partition: Partition) -> pl.LazyFr
     return pl.LazyFrame(rows, schema={"key": pl.String, "found": pl.String})
 
 
+def commits_are_finished(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
+    """Files of the slice that no finished step names: nobody reads them, and the step's next run removes them."""
+    files = lake.unfinished(MAIN_TABLES[tier].name, partition)
+    rows = {"key": files, "found": ["no ledger row names this file"] * len(files)}
+    return pl.LazyFrame(rows, schema={"key": pl.String, "found": pl.String})
+
+
 def verdicts_are_unique(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
     """Two verdicts on one (doc_id, record_id)."""
     counts = verdicts(lake, tier, partition).group_by("doc_id", "record_id").len()

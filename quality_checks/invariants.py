@@ -35,6 +35,9 @@ EVERY_TIER = (
     Invariant(accounts.verdicts_are_unique, "one verdict a (tier, doc_id, record_id)"),
     Invariant(accounts.verdicts_have_reasons, "a reason is a name, such as too_few_words"),
     Invariant(accounts.nothing_is_kept_and_rejected, "a row is kept or rejected, not both"),
+    Invariant(
+        accounts.commits_are_finished, "files that no ledger row names were left by a kill or put by hand", "warn"
+    ),
 )
 FROM_PARENT = (
     Invariant(accounts.documents_have_parents, "every row and verdict has its row in the tier below"),
@@ -58,14 +61,13 @@ INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
     ),
     "l3": (
         *EVERY_TIER,
-        # A warning: records are accounted for by the ledger, and documents beyond the budget may wait.
-        Invariant(accounts.parents_are_accounted_for, "every l2 document has a record or a verdict", "warn"),
+        Invariant(accounts.parents_are_accounted_for, "every l2 document has a record or a verdict"),
         Invariant(accounts.records_have_selected_sources, "records are made from l2 documents"),
         Invariant(accounts.records_have_lineage, "every derived row knows its parents"),
     ),
     "l4": (
         *EVERY_TIER,
-        Invariant(accounts.parents_are_accounted_for, "every l2 document has a fact or a verdict", "warn"),
+        Invariant(accounts.parents_are_accounted_for, "every l2 document has a fact or a verdict"),
         Invariant(evidence.facts_have_parents, "every derived row knows its parents"),
         Invariant(evidence.facts_have_documents, "a fact leads to a document's text"),
         Invariant(evidence.facts_and_evidence_agree, "a fact stands by its evidence"),

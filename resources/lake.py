@@ -193,6 +193,15 @@ class Lake:
         outputs = self.ledger().select(pl.col("output_versions").explode().drop_nulls()).to_series()
         return [o for o in outputs.to_list() if o is not None and o["table"] == name]
 
+    def unfinished(self, name: str, partition: Mapping[str, str]) -> list[str]:
+        """Files of one slice at the table's latest version that no ledger row names: nobody reads them."""
+        delta = self._delta(name)
+        if delta is None:
+            return []
+        latest = active_files(delta, self.path(name)).get(slice_name(table(name), partition), [])
+        named = {file for s in self.slices(name, partition) for file in s.files}
+        return sorted(path[len(self.path(name)) + 1 :] for path, _ in latest if path not in named)
+
     def partitions(self, name: str) -> list[dict[str, str]]:
         """The table's partitions that hold rows, sorted."""
         return [s.partition for s in self.slices(name) if s.num_rows]
