@@ -27,10 +27,16 @@ def described(name: str) -> dict[str, str | dg.TableSchema]:
     """Metadata of the asset that makes a table: the page lists its columns with type and meaning."""
     contract = table(name)
     columns = [
-        dg.TableColumn(c.name, str(c.dtype), c.meaning, dg.TableColumnConstraints(nullable=c.nullable))
+        dg.TableColumn(c.name, _type_name(c.dtype), c.meaning, dg.TableColumnConstraints(nullable=c.nullable))
         for c in contract.columns
     ]
     return {"dagster/table_name": name, "dagster/column_schema": dg.TableSchema(columns)}
+
+
+def _type_name(dtype: pl.DataType | pl.datatypes.DataTypeClass) -> str:
+    """A type in a word or two: a list names what it holds, a struct not its fields."""
+    inner = f"({_type_name(dtype.inner)})" if isinstance(dtype, pl.List) else ""
+    return f"{dtype.base_type().__name__}{inner}"
 
 
 def materialisation(
@@ -49,17 +55,19 @@ def materialisation(
         scores: drawn as a histogram, where given.
         more: further entries.
     """
+    numbers = ("rows_rejected", "tokens_kept", "prompt_tokens", "output_tokens")
     found: dict[str, dg.MetadataValue | int | float | str] = {
         "dagster/row_count": counts["rows_kept"],
+        **{name: counts[name] for name in numbers if counts[name]},
         "funnel": dg.MetadataValue.md(funnel(counts)),
         "drop_reasons": dg.MetadataValue.md(drop_reasons(verdicts)),
     }
     if scores is not None and len(scores.drop_nulls()):
         found["score_histogram"] = dg.MetadataValue.md(histogram(scores))
-    if len(samples):
-        found["samples"] = _sample_table(samples)
-    numbers = ("rows_rejected", "tokens_kept", "prompt_tokens", "output_tokens")
-    return found | {name: counts[name] for name in numbers if counts[name]} | more
+    told = [column.name for column in samples if column.null_count() < len(samples)]
+    if told:
+        found["samples"] = _sample_table(samples.select(told))
+    return found | more
 
 
 def funnel(counts: Mapping[str, int]) -> str:

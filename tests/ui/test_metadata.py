@@ -75,6 +75,7 @@ def test_samples_of_long_text_are_cut_to_one_line() -> None:
 def test_described_table_lists_its_columns_with_their_meaning() -> None:
     schema = described("l1_filtered")["dagster/column_schema"]
     assert isinstance(schema, dg.TableSchema)
-    column = next(c for c in schema.columns if c.name == "title")
-    assert (column.type, column.constraints.nullable) == ("String", True)
-    assert column.description == "title, where the source has one"
+    title, edits = (next(c for c in schema.columns if c.name == name) for name in ("title", "edits"))
+    assert (title.type, title.constraints.nullable) == ("String", True)
+    assert title.description == "title, where the source has one"
+    assert (edits.type, edits.constraints.nullable) == ("List(Struct)", False)
