@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tier_assets.l1_filtered.clean import Edit, apply_edits, clean
@@ -40,6 +40,7 @@ def test_clean_good_text_has_no_edits():
     assert clean("Ein schöner Tag.\n\nUnd noch einer.").edits == ()
 
 
+@example("a\n\n\u00a0\na")  # an odd space in a blank line that goes with its run
 @given(st.text(alphabet=st.sampled_from("aÃ¶é\u0301\u200b\u00a0 \n\ue000x中")).map(tidy))
 def test_clean_edits_applied_give_the_text_and_do_not_overlap(text):
     cleaned = clean(text)

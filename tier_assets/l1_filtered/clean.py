@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -53,7 +54,8 @@ def clean(text: str) -> Cleaned:
     """
     edits = [Edit("remove_lines", found.start() + 1, found.end(), "") for found in BLANK_RUN.finditer(text)]
     if not text.isascii():
-        edits += _line_edits(text)
+        # A blank line may hold an odd space: where its run goes whole, there is nothing left to replace.
+        edits += _outside(_line_edits(text), edits)
         edits.sort(key=lambda edit: edit.char_start)
     return Cleaned(apply_edits(text, edits), tuple(edits))
 
@@ -67,6 +69,13 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
         parts += [text[position : edit.char_start], edit.text]
         position = edit.char_end
     return "".join([*parts, text[position:]])
+
+
+def _outside(edits: Sequence[Edit], removed: Sequence[Edit]) -> list[Edit]:
+    """The edits that begin in none of the `removed` spans (in order, not overlapping)."""
+    starts = [span.char_start for span in removed]
+    before = (bisect_right(starts, edit.char_start) - 1 for edit in edits)
+    return [e for e, i in zip(edits, before) if i < 0 or e.char_start >= removed[i].char_end]
 
 
 def _line_edits(text: str) -> list[Edit]:
