@@ -215,7 +215,7 @@ def test_racing_refreshes_never_go_back(lake: Lake) -> None:
 
     def finish_and_refresh() -> None:
         own = Lake(lake.root)
-        for _ in range(6):
+        for _ in range(3):
             own.finish({"step": "made_up"})
             refresh(own)
 
