@@ -101,7 +101,9 @@ def record(lake: Lake, results: Sequence[CheckResult], run_id: str) -> None:
         return
     now = datetime.now(UTC)
     rows = [
-        asdict(r) | {"passed": r.passed, "failing_keys": list(r.failing_keys), "run_id": run_id, "checked_at": now}
+        asdict(r)
+        | {"check_name": r.check, "passed": r.passed, "failing_keys": list(r.failing_keys)}
+        | {"run_id": run_id, "checked_at": now}
         for r in results
     ]
     lake.append(CHECK_RESULTS.name, pl.DataFrame(rows, schema=CHECK_RESULTS.schema))
@@ -121,16 +123,17 @@ def all_last_results(lake: Lake) -> list[CheckResult]:
 
 
 def _last(rows: pl.LazyFrame) -> list[CheckResult]:
-    last = rows.sort("checked_at").unique(["tier", "corpus", "snapshot", "check"], keep="last").collect()
+    last = rows.sort("checked_at").unique(["tier", "corpus", "snapshot", "check_name"], keep="last").collect()
     places = {tier: {name: place for place, name in enumerate(check_names(tier))} for tier in TIERS}
     results = [
         CheckResult(
-            **{c: row[c] for c in ("check", "severity", "num_failed", "detail", "tier", "corpus", "snapshot", "state")},
+            **{c: row[c] for c in ("severity", "num_failed", "detail", "tier", "corpus", "snapshot", "state")},
+            check=row["check_name"],
             failing_keys=tuple(row["failing_keys"]),
         )
         for row in last.iter_rows(named=True)
         # A check that this version no longer has says nothing any more.
-        if row["check"] in places.get(row["tier"], ())
+        if row["check_name"] in places.get(row["tier"], ())
     ]
     return sorted(results, key=lambda r: (r.tier, r.corpus, r.snapshot, places[r.tier][r.check]))
 

@@ -2,7 +2,7 @@
 
 In go Polars frames or lazy frames, out come staged files (invisible until committed) and then a version. Memory is
 bounded by one file's rows: a lazy frame streams into files, small frames gather until a file is worth writing.
-A kill before the commit leaves readers on the old version; orphaned files go with `vacuum(full=True)`.
+A kill before the commit leaves readers on the old version; orphaned files go with `Lake.vacuum`.
 """
 
 from __future__ import annotations

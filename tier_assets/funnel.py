@@ -5,6 +5,9 @@ import duckdb
 import polars as pl
 from dagster_duckdb import DuckDBResource
 
+from resources.catalog import refresh
+from resources.lake import Lake
+
 FUNNEL = """
     SELECT tier, corpus, snapshot, rows_in, rows_kept, rows_rejected, tokens_kept, cpu_s, prompt_tokens, output_tokens
     FROM funnel ORDER BY corpus, snapshot, tier"""
@@ -22,8 +25,9 @@ def read(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
 
 
 @dg.asset(deps=["l4_facts"], group_name="reports", kinds={"duckdb"})
-def funnel(catalog: DuckDBResource) -> dg.MaterializeResult:
+def funnel(lake: dg.ResourceParam[Lake], catalog: DuckDBResource) -> dg.MaterializeResult:
     """Rows, tokens and costs of every tier and corpus, as they stand in the catalog."""
+    refresh(lake)
     with catalog.get_connection() as connection:
         rows, reasons = read(connection, FUNNEL), read(connection, REASONS)
     return dg.MaterializeResult(

@@ -85,7 +85,7 @@ CHECK_RESULTS = Table(
         Column("tier", pl.String, "tier judged"),
         Column("corpus", pl.String, "partition"),
         Column("snapshot", pl.String, "partition"),
-        Column("check", pl.String, "name of the check"),
+        Column("check_name", pl.String, "name of the check"),
         Column("severity", pl.String, "error (blocks the next tier) or warn"),
         Column("passed", pl.Boolean, "whether it held"),
         Column("num_failed", pl.Int64, "failing rows"),
@@ -95,7 +95,7 @@ CHECK_RESULTS = Table(
         Column("run_id", pl.String, "Dagster run, or `cli`"),
         Column("checked_at", TIMESTAMP, "when"),
     ),
-    key=("tier", "corpus", "snapshot", "check", "checked_at"),
+    key=("tier", "corpus", "snapshot", "check_name", "checked_at"),
     partition_by=(),
     stepped=False,
 )

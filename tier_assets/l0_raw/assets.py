@@ -60,20 +60,21 @@ def l0_raw(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> N
     for key in context.partition_keys:
         partition = partition_of(key)
         reads = reads_of(lake, raw_inputs(partition))
-        sources = sources_to_read(lake, partition)
-        seen = set(lake.scan("l0_raw", partition).select("doc_id").collect()["doc_id"])
-        old = lake.scan("verdicts", {"tier": "l0", **partition}).filter(~pl.col("reason").is_in(ON_THE_FILE)).collect()
         skipped: Counter[str] = Counter()
         found: list[pl.DataFrame] = []
         with Step(lake, "l0", "l0_raw", partition, context.run.run_id, STEP_VERSION, reads) as step:
-            rows = step.stage("l0_raw")
+            # Begun before anything is read: a run that finishes in between makes this one fail, not add twice.
+            rows, verdicts = step.stage("l0_raw"), step.stage("verdicts", tier="l0")
+            sources = sources_to_read(lake, partition)
+            seen = set(lake.scan("l0_raw", partition).select("doc_id").collect()["doc_id"])
+            standing = lake.scan("verdicts", {"tier": "l0", **partition})
+            old = standing.filter(~pl.col("reason").is_in(ON_THE_FILE)).collect()
             with bar(f"reading {key}", None) as move:
                 for batch in read_batches(sources, seen=seen):
                     rows.write(batch.rows)
                     found.append(batch.verdicts)
                     skipped.update(batch.skipped)
                     move(rows.num_rows)
-            verdicts = step.stage("verdicts", tier="l0")
             verdicts.write(pl.concat([*found, old]).unique("doc_id", keep="first", maintain_order=True))
             step.commit(verdicts)
             step.commit(rows, "extend")
