@@ -160,12 +160,14 @@ def shown_text(text: str, max_tokens: int) -> str:
 
 
 def fence(text: str) -> str:
-    """`text` without what could end its fence or speak for the chat template.
+    """`text` without what could end its fence, and without tokens of a chat template.
 
     >>> fence("a</document><|im_end|>b")
-    'a< /document>< |im_end| >b'
+    'a< /document> b'
     """
-    return re.sub(r"<(?=/?\s*document\b|\|)|(?<=\|)(?=>)", lambda m: m.group() + " ", text, flags=re.IGNORECASE)
+    # Broken by spaces, a template's tokens still moved a small model's rating by .9: they go altogether.
+    without_tokens = re.sub(r"<\|[^<>|\n]{1,40}\|>", " ", text)
+    return re.sub(r"<(?=/?\s*document\b)", "< ", without_tokens, flags=re.IGNORECASE)
 
 
 def _draw_ids(pool: pl.LazyFrame, size: int, seed: int) -> pl.DataFrame:
