@@ -51,7 +51,7 @@ def require_sound_parent(lake: Lake, tier: str, corpus: str, snapshot: str, run_
         return
     parent = parent_of(tier)
     name, key = MAIN_TABLES[parent].name, partition_key({"corpus": corpus, "snapshot": snapshot})
-    again = f"`lake run --corpus {corpus} --snapshot {snapshot} --to {parent}`"
+    again = f"`lake run --corpus {corpus} --snapshot {snapshot} --to {parent} --force`"
     if lake.last_step(name, {"corpus": corpus, "snapshot": snapshot}) is None:
         raise UnsoundParentError(f"{name} of {key} was never made, so {tier} cannot be made from it: run {again} first")
     failed = [r for r in results_now(lake, parent, corpus, snapshot, run_id) if r.blocks]

@@ -67,6 +67,7 @@ def run(
     refresh_scorer: Annotated[
         bool, typer.Option("--refresh-scorer", help="Rate a new seed over all partitions and publish a new scorer.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Make every tier again, stale or not.")] = False,
 ) -> None:
     """Make every tier that is stale, run its checks, and print the funnel.
 
@@ -83,7 +84,7 @@ def run(
     from tier_assets.runs import run as run_tiers
 
     with shown(), open_instance(lake) as instance:
-        outcome = run_tiers(lake, instance, keys, to, refresh_scorer)
+        outcome = run_tiers(lake, instance, keys, to, refresh_scorer, force=force)
     if outcome.made or outcome.problems:
         write_report(lake)
     for about, problem in outcome.problems.items():
@@ -237,7 +238,7 @@ def demo(
         fetch_and_ingest(_lake(), full)
     except ValueError as error:
         raise BadInput(error) from error
-    run(corpus=None, snapshot=None, to="l4", refresh_scorer=False)
+    run(corpus=None, snapshot=None, to="l4", refresh_scorer=False, force=False)
     typer.echo(what_next())
 
 

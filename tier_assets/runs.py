@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -31,8 +32,12 @@ def run(
     to: str,
     refresh_scorer: bool = False,
     model: GpuLanguageModel | None = None,
+    force: bool = False,
 ) -> Outcome:
-    """Make what is stale in the partitions `keys`, up to tier `to`; a failing partition does not stop the others."""
+    """Make what is stale in the partitions `keys`, up to tier `to`; a failing partition does not stop the others.
+
+    With `force` every tier up to `to` is made again, stale or not.
+    """
     os.environ["LAKE_ROOT"] = lake.root
     from tier_assets.definitions import build  # what it imports is not needed by `lake sql`
 
@@ -55,15 +60,20 @@ def run(
         else:
             outcome.problems[key or "the scorer"] = problem_of(result)
 
+    def wanted(key: str, first: str, last: str) -> tuple[str, ...]:
+        if force:
+            return tuple(step.asset for step in plan.STEPS if first <= step.tier <= last)
+        return plan.stale_assets(lake, model, key, last)
+
     for key in keys:
-        if assets := plan.stale_assets(lake, model, key, min(to, "l1")):
+        if assets := wanted(key, "l0", min(to, "l1")):
             make("all_tiers", assets, key)
     if to >= "l2":
         learn = plan.LEARNT if refresh_scorer else plan.stale_scorer(lake, model)
         if learn and lake.partitions("l1_filtered"):
             make("learn_scorer", learn, None)
     for key in keys:
-        if key not in outcome.problems and (assets := plan.stale_assets(lake, model, key, to)):
+        if key not in outcome.problems and (assets := wanted(key, "l2", to)):
             make("all_tiers", assets, key)
     if outcome.made:
         make("report", ["funnel"], None)
@@ -77,6 +87,7 @@ def problem_of(result: dg.ExecuteInProcessResult) -> str:
             error = event.step_failure_data.error
             while error.cause is not None:
                 error = error.cause
-            return " ".join(error.message.split())
+            # "package.module.SomeError: what is wrong": the last part is for the reader.
+            return re.sub(r"^[\w.]+: ", "", " ".join(error.message.split()))
     checks = [c.check_name for c in result.get_asset_check_evaluations() if not c.passed]
     return f"checks failed: {', '.join(checks)}" if checks else "the run failed; see it in the UI"

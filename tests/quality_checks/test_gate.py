@@ -73,7 +73,7 @@ def test_gate_of_a_parent_changed_since_its_judgement_judges_again(lake: Lake) -
     assert str(refusal.value) == (
         "l2 is not made from l1_filtered of news@2024: check num_words_is_positive failed in 4 (d0, d1, d2, d3): "
         "a text has a word [expect_column_values_to_be_between(column=num_words, min_value=1)]; found num_words=0. "
-        "Mend the source or the step, run `lake run --corpus news --snapshot 2024 --to l1`, then this again; "
+        "Mend the source or the step, run `lake run --corpus news --snapshot 2024 --to l1 --force`, then this again; "
         "`lake check --tier l1` shows all its checks."
     )
 

@@ -60,10 +60,10 @@ def write_corpus(folder: Path, numbers: Sequence[int], subject: str = "bridge") 
     return folder
 
 
-def make(lake: Lake, to: str = "l4", keys: Sequence[str] | None = None) -> Outcome:
-    """Run the stale steps of the lake."""
+def make(lake: Lake, to: str = "l4", keys: Sequence[str] | None = None, force: bool = False) -> Outcome:
+    """Run the stale steps of the lake, or with `force` all."""
     with open_instance(lake) as instance:
-        return run(lake, instance, keys or registered_keys(lake), to, model=ScriptedLanguageModel())
+        return run(lake, instance, keys or registered_keys(lake), to, model=ScriptedLanguageModel(), force=force)
 
 
 @pytest.fixture(scope="session")

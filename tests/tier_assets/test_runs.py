@@ -119,8 +119,10 @@ def test_bad_row_in_a_parent_the_next_tier_refuses_in_a_later_run(
     before = own_lake.last_step(refused, BRIDGES)
     outcome = make(own_lake)
     assert list(outcome.problems) == ["bridges@2026-01"]
-    assert f"is not made from {table} of bridges@2026-01" in outcome.problems["bridges@2026-01"]
+    assert outcome.problems["bridges@2026-01"].startswith(f"{refused[:2]} is not made from {table} of bridges@2026-01")
     assert own_lake.last_step(refused, BRIDGES) == before
+    assert not make(own_lake, to=tier, keys=["bridges@2026-01"], force=True).problems  # mended as the message says
+    assert not make(own_lake).problems
 
 
 def test_plan_names_what_follows_a_stale_step(own_lake: Lake) -> None:
