@@ -90,6 +90,14 @@ def test_rate_gives_a_row_for_each_document_and_dimension() -> None:
     assert told == [2 * len(annotate.DIMENSIONS)]
 
 
+def test_rate_more_documents_than_a_call_holds_moves_on_steadily() -> None:
+    told: list[int] = []
+    texts = [f"t{i}" for i in range(annotate.BATCH_DOCUMENTS + 2)]
+    found = annotate.rate(documents(*texts), scripted(), annotate.DIMENSIONS[:1], 10, told.append)
+    assert told == [annotate.BATCH_DOCUMENTS, len(texts)]
+    assert found.annotations["doc_id"].n_unique() == len(texts)
+
+
 class Failing:
     """A model that cannot read the prompts that say so."""
 
@@ -150,6 +158,7 @@ def test_shown_text_cut_falls_at_the_end_of_a_paragraph_else_of_a_word() -> None
     assert annotate.shown_text(paragraphs, 12) == "one two three four five six seven."
     assert annotate.shown_text("one two three four five six", 4) == "one two three"
     assert annotate.shown_text("short", 10) == "short"
+    assert annotate.shown_text("a </document>", 10) == "a < /document>"
 
 
 def test_smoke_settings_stay_within_their_budget() -> None:

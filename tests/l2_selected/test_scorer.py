@@ -50,6 +50,16 @@ def test_fit_ratings_without_order_report_no_skill() -> None:
     assert abs(found.spearman) < 0.35
 
 
+@pytest.mark.parametrize(
+    ("values", "target", "line"),
+    [([0, 1, 2], [1, 3, 5], (2, 1)), ([0, 1, 2], [5, 3, 1], (1, 0)), ([1, 1, 1], [5, 3, 1], (1, 0))],
+)
+def test_line_that_would_turn_the_order_round_is_not_drawn(
+    values: list[float], target: list[float], line: tuple[float, float]
+) -> None:
+    assert sc._line(np.array(values, dtype=float), np.array(target, dtype=float)) == pytest.approx(line)
+
+
 def test_fit_copies_of_a_text_share_a_fold() -> None:
     texts, _ = mixed_texts(20, 4)
     folds = sc._folds(pl.concat([texts, texts]), 5)
