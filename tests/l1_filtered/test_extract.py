@@ -19,20 +19,14 @@ PAGE = (
 def test_extract_html_page_gives_main_text_and_title():
     found = extract(PAGE.encode(), "text/html; charset=utf-8", "https://example.org/a")
     assert isinstance(found, Extracted)
-    assert (found.title, found.extractor) == ("Floods", "trafilatura")
+    assert (found.title, found.extractor) == ("Floods", "blocks")
     assert SENTENCES.strip() in found.text
     assert "Sport" not in found.text
     assert "Imprint" not in found.text
 
 
 def test_extract_html_without_declared_type_is_recognised():
-    assert extract(PAGE.encode(), None, None).extractor == "trafilatura"
-
-
-def test_extract_html_that_trafilatura_refuses_falls_back():
-    page = b"<html><body><div class='comments'>Nothing here but what readers had to say</div></body></html>"
-    found = extract(page, "text/html", None)
-    assert (found.text, found.extractor) == ("Nothing here but what readers had to say", "resiliparse")
+    assert extract(PAGE.encode(), None, None).extractor == "blocks"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +111,7 @@ def test_extract_json_object_gives_its_text(record, title, text, extractor):
 
 def test_extract_json_with_html_field_gives_its_main_text():
     found = extract(json.dumps({"html": PAGE, "url": "https://example.org"}).encode(), "application/json", "f#1")
-    assert (found.title, found.extractor) == ("Floods", "trafilatura")
+    assert (found.title, found.extractor) == ("Floods", "blocks")
 
 
 def test_extract_json_with_lone_surrogate_gives_text_that_encodes():

@@ -16,12 +16,12 @@ from tier_tables import VERDICTS
 
 MAIL = b"Subject: Meeting\n\nShall we meet on Tuesday at ten in the cafe by the river?\nScha\xcc\x88fer\n\n\n\n\nBob\n"
 JSON = json.dumps({"title": "T", "text": "The river rose in the night and the bridge was closed to all traffic."})
-DEEP = b"<html><body>" + b"<div>" * 100_000 + b"Some words deep down in the tree." + b"</div>" * 100_000
+LONG = b"<html><body>" + b"<p>Some words of a page without end.</p>" * 200_000
 
 
 @pytest.fixture(scope="module")
 def pool():
-    with Workers(num_workers=1, cpu_s=2.0, memory_bytes=1 << 30) as workers:
+    with Workers(num_workers=1, cpu_s=10.0, memory_bytes=1 << 30) as workers:
         yield workers
 
 
@@ -42,7 +42,6 @@ def test_filter_batch_good_and_bad_rows_are_kept_or_have_a_verdict(pool):
     raw = batch(
         (MAIL, "message/rfc822"),
         (JSON.encode(), "application/json"),
-        (DEEP, "text/html"),
         (b"\x89PNG", "image/png"),
         (b"", None),
         (b"too short", "text/plain"),
@@ -50,14 +49,20 @@ def test_filter_batch_good_and_bad_rows_are_kept_or_have_a_verdict(pool):
     filtered = filter_batch(raw, pool)
     assert filtered.rows["doc_id"].to_list() == ["d0", "d1"]
     assert dict(filtered.verdicts.select("doc_id", "reason").iter_rows()) == {
-        "d2": "timed_out",
-        "d3": "not_text",
-        "d4": "empty_text",
-        "d5": "too_few_words",
+        "d2": "not_text",
+        "d3": "empty_text",
+        "d4": "too_few_words",
     }
     assert filtered.rows.schema == HASHED
     assert filtered.verdicts.schema == VERDICTS.schema
     assert set(filtered.verdicts["tier"]) == {"l1"}
+
+
+def test_filter_batch_page_beyond_its_cpu_seconds_is_a_verdict():
+    with Workers(num_workers=1, cpu_s=1.0) as quick:
+        filtered = filter_batch(batch((LONG, "text/html"), (JSON.encode(), "application/json")), quick)
+    assert filtered.verdicts.select("doc_id", "reason").rows() == [("d0", "timed_out")]
+    assert filtered.rows["doc_id"].to_list() == ["d1"]
 
 
 def test_filter_batch_row_counts_and_edits_match_its_text(pool):

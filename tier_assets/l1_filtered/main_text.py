@@ -1,0 +1,187 @@
+"""Main text of a web page by a learnt choice among its blocks, as Markdown.
+
+In: a page and its address. Out: the text and how good the choice expects to be. A first model judges each block by its
+features, a second one also by what the first said around it; their mean p goes into the choice that makes the expected
+F1 over words largest, as `2 sum_chosen(p w) / (sum_chosen(w) + sum_all(p w))` for blocks of w words. About 3 ms of CPU
+a page of 150 kB, without recursion, so that no nesting breaks it. `learn_main_text.py` fits the models.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import turbohtml
+from turbohtml import Markdown
+
+from algorithms.block_features import block_features, context_features, is_article, page_hints
+from algorithms.boosted_trees import Trees
+from algorithms.page_blocks import DEPTH, Blocks, cut, read_blocks
+from tier_assets.l1_filtered.mathematics import MARKERS, restore_mathematics
+
+MODEL_FILE: Final = Path(__file__).with_name("main_text_model.json")
+UNREAD: Final = "script, style, svg, template, iframe, link, meta, head, noembed, noframes, plaintext, xmp, textarea"
+MAX_COLUMNS: Final = 50  # to which short rows of a table are filled up
+MARKDOWN: Final = Markdown(
+    escaping=Markdown.Escaping(mode="none", asterisks=False, underscores=False),
+    links=Markdown.Links(ignore=True),
+    images=Markdown.Images(mode="ignore"),
+    inline=Markdown.Inline(ignore_emphasis=True),
+    tables=Markdown.Tables(cell_blocks="text", header="first"),
+)
+
+NO_TABLES: Final = replace(MARKDOWN, tables=Markdown.Tables(mode="strip"))
+
+
+@dataclass(frozen=True)
+class BlockModel:
+    """The two models, `second` over `first`'s shares as well."""
+
+    first: Trees
+    second: Trees
+
+    def shares(self, blocks: Blocks, hints_H: np.ndarray) -> np.ndarray:
+        """Of each block how much of it is main text, 0 to 1."""
+        features_BF = block_features(blocks, hints_H)
+        first_B = self.first.predict(features_BF)
+        return (first_B + self.second.predict(context_features(blocks, features_BF, first_B))) / 2
+
+    def to_json(self) -> str:
+        """The model as text, for a file that lies in version control."""
+        stages = {}
+        for name, trees in (("first", self.first), ("second", self.second)):
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, feature=trees.feature_TM, threshold=trees.threshold_TM, leaf=trees.leaf_TL)
+            stages[name] = {"bias": trees.bias, "trees": base64.b64encode(buffer.getvalue()).decode()}
+        return json.dumps(stages, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> BlockModel:
+        """The model that `to_json` wrote."""
+        stages = []
+        for name in ("first", "second"):
+            stage = json.loads(text)[name]
+            arrays = np.load(io.BytesIO(base64.b64decode(stage["trees"])), allow_pickle=False)
+            stages.append(Trees(arrays["feature"], arrays["threshold"], arrays["leaf"], stage["bias"]))
+        return cls(*stages)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A page's main text. `confidence`: the F1 over words that the choice expects; `article`: whether the page calls
+    itself one; `depth`: of its deepest element."""
+
+    title: str | None
+    text: str
+    confidence: float
+    article: bool
+    depth: int
+
+
+def choose_main_text(page: str, url: str | None) -> Chosen:
+    """The main text of `page`; empty where it has none."""
+    document, hints_H = parse_page(page), page_hints(page, url)
+    title = _title(document)
+    blocks = readable_blocks(document)
+    keep_B, confidence = choose(_model().shares(blocks, hints_H), blocks.num_words)
+    text = to_markdown(cut(blocks, keep_B)) if keep_B.any() else ""
+    depth = int(blocks.elements_EK[:, DEPTH].max(initial=0))
+    return Chosen(title, text, confidence, is_article(hints_H), depth)
+
+
+def whole_text(page: str) -> str:
+    """All text of `page`, as Markdown: for mails, which have no navigation around them."""
+    document = parse_page(page)
+    document.remove(UNREAD)
+    return to_markdown(document.serialize())
+
+
+def parse_page(page: str) -> turbohtml.Document:
+    """The parsed page, its formulas as text."""
+    document = turbohtml.parse(page)
+    if any(marker in page for marker in MARKERS):
+        restore_mathematics(document)
+    return document
+
+
+def readable_blocks(document: turbohtml.Document) -> Blocks:
+    """The blocks of `document`, from which all that is never read is removed."""
+    document.remove(UNREAD)
+    return read_blocks(document.serialize())
+
+
+def choose(share_B: np.ndarray, num_words_B: np.ndarray) -> tuple[np.ndarray, float]:
+    """The blocks (bool) whose expected F1 over words is largest, and that F1.
+
+    >>> choose(np.array([0.9, 0.1, 0.8]), np.array([50, 10, 40]))[0]
+    array([ True, False,  True])
+    """
+    keep_B = np.zeros(len(share_B), np.bool_)
+    expected = share_B * num_words_B
+    if not expected.sum():
+        return keep_B, 0.0
+    order = np.argsort(-share_B, kind="stable")
+    f1 = 2 * np.cumsum(expected[order]) / (np.cumsum(num_words_B[order]) + expected.sum())
+    best = int(np.argmax(f1))
+    keep_B[order[: best + 1]] = True
+    return keep_B, float(f1[best])
+
+
+def to_markdown(html: str) -> str:
+    """`html` as Markdown: headings, lists, code, tables of data; layout tables as plain blocks."""
+    document = turbohtml.parse(html)
+    for table in document.select("table:has(table, p, h1, h2, h3, ul, ol, div)"):
+        for part in table.select("tbody, thead, tfoot, tr, td, th"):
+            part.tag = "div"
+        table.tag = "div"
+    for cell in document.select("[colspan], [rowspan]"):  # a pipe table has no spans: the renderer would keep the tags
+        for name in ("colspan", "rowspan"):
+            cell.attrs.pop(name, None)
+    for table in document.select("table"):
+        _square(table)
+    for code in document.select("code"):
+        if not code.closest("pre") and "  " in code.text:
+            code.text = " ".join(code.text.split())
+    text = document.to_markdown(MARKDOWN)
+    return document.to_markdown(NO_TABLES) if "<table" in text else text  # some table that pipes cannot show
+
+
+def _square(table: turbohtml.Element) -> None:
+    """Fill up the short rows of a table: the renderer shows one of unequal rows as HTML."""
+    rows = table.select("tr")
+    widths = [len(row.select("td, th")) for row in rows]
+    for row, width in zip(rows, widths):
+        for _ in range(min(max(widths), MAX_COLUMNS) - width):
+            row.append(turbohtml.Element("td"))
+
+
+def _title(document: turbohtml.Document) -> str | None:
+    """The page's own name for itself, else its `<title>`, else its first heading."""
+    named = document.select_one('meta[property="og:title"]')
+    heading = document.select_one("title") or document.select_one("h1")
+    found = (str(named.attrs.get("content") or "") if named else "") or (heading.text if heading else "")
+    return " ".join(found.split()) or None
+
+
+@cache
+def _model() -> BlockModel:
+    return BlockModel.from_json(MODEL_FILE.read_text(encoding="ascii"))
+
+
+__all__ = [
+    "MODEL_FILE",
+    "BlockModel",
+    "Chosen",
+    "choose",
+    "choose_main_text",
+    "parse_page",
+    "readable_blocks",
+    "to_markdown",
+    "whole_text",
+]
