@@ -71,13 +71,14 @@ def materialisation(
 
 
 def funnel(counts: Mapping[str, int]) -> str:
-    """Rows and tokens in, kept and rejected, as a Markdown table; a dash where a tier does not count tokens."""
+    """Rows and tokens in, kept and rejected, as a Markdown table; a dash for tokens that a tier does not count."""
     lines = ["| | in | kept | rejected |", "|---|---:|---:|---:|"]
     for kind in ("rows", "tokens"):
         came, kept, rejected = (counts[f"{kind}_{state}"] for state in ("in", "kept", "rejected"))
         counted = kind == "rows" or rejected or (came and not counts["rows_rejected"])
         cells = (came if counted else None, kept or (0 if counted else None), rejected if counted else None)
-        lines.append(f"| {kind} | {' | '.join('–' if cell is None else f'{cell:,}' for cell in cells)} |")
+        if any(cell is not None for cell in cells):
+            lines.append(f"| {kind} | {' | '.join('–' if cell is None else f'{cell:,}' for cell in cells)} |")
     return "\n".join(lines)
 
 
@@ -90,8 +91,12 @@ def drop_reasons(verdicts: pl.DataFrame) -> str:
 
 
 def histogram(scores: pl.Series) -> str:
-    """Bars of the rows by score in equal bins, as a Markdown table."""
-    counts, edges = np.histogram(scores.drop_nulls().to_numpy(), bins=NUM_BINS)
+    """Bars of the rows by score, in equal bins or by value where there are few, as a Markdown table."""
+    scores = scores.drop_nulls()
+    if scores.n_unique() <= NUM_BINS:
+        values = scores.value_counts().sort(scores.name)
+        return _bars(("score", "rows"), [f"{value:.4g}" for value in values[scores.name]], values["count"].to_list())
+    counts, edges = np.histogram(scores.to_numpy(), bins=NUM_BINS)
     names = [f"{low:.3g} – {high:.3g}" for low, high in pairwise(edges)]
     return _bars(("score", "rows"), names, counts.tolist())
 

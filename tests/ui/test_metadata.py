@@ -36,7 +36,20 @@ def test_drop_reasons_of_none_say_so() -> None:
     assert drop_reasons(pl.DataFrame({"reason": [], "count": []})) == "nothing was dropped"
 
 
-@pytest.mark.parametrize("scores", [[0.0, 0.5, 1.0], [2.0, 2.0], [-1e6, 1e6, None]])
+def test_histogram_of_few_values_has_a_bar_each() -> None:
+    assert histogram(pl.Series("confidence", [0.9, 0.8, 0.8, None])).splitlines()[2:] == [
+        "| 0.8 | 2 | ████████████████ |",
+        "| 0.9 | 1 | ████████ |",
+    ]
+
+
+def test_histogram_of_many_values_has_equal_bins() -> None:
+    drawn = histogram(pl.Series([number / 24 for number in range(25)])).splitlines()[2:]
+    assert [line.split("|")[2].strip() for line in drawn] == ["2"] * 11 + ["3"]
+    assert drawn[0].startswith("| 0 – 0.0833 |")
+
+
+@pytest.mark.parametrize("scores", [[0.0, 0.5, 1.0], [2.0, 2.0], [-1e6, 1e6, None], [n / 7 - 1e6 for n in range(99)]])
 def test_histogram_counts_every_score_and_stays_inline(scores: list[float | None]) -> None:
     drawn = histogram(pl.Series(scores))
     assert len(drawn) < INLINE_CHARS
@@ -44,9 +57,9 @@ def test_histogram_counts_every_score_and_stays_inline(scores: list[float | None
 
 
 @pytest.mark.parametrize(
-    ("counts", "tokens"),
+    ("counts", "last"),
     [
-        ({"rows_in": 9, "rows_kept": 9}, "| tokens | – | – | – |"),  # L0 has no text to count
+        ({"rows_in": 9, "rows_kept": 9}, "| rows | 9 | 9 | 0 |"),  # L0 has no text to count: no line of tokens
         ({"rows_in": 9, "rows_kept": 8, "rows_rejected": 1, "tokens_in": 700, "tokens_kept": 700},
          "| tokens | – | 700 | – |"),  # L1 does not count what its rules reject
         ({"rows_in": 9, "rows_kept": 9, "tokens_in": 700, "tokens_kept": 700}, "| tokens | 700 | 700 | 0 |"),
@@ -54,8 +67,8 @@ def test_histogram_counts_every_score_and_stays_inline(scores: list[float | None
           "tokens_rejected": 1000}, "| tokens | 7,000 | 6,000 | 1,000 |"),
     ],
 )  # fmt: skip
-def test_funnel_tokens_not_counted_are_dashes(counts: dict[str, int], tokens: str) -> None:
-    assert funnel(NOTHING | counts).splitlines()[-1] == tokens
+def test_funnel_tokens_not_counted_are_dashes(counts: dict[str, int], last: str) -> None:
+    assert funnel(NOTHING | counts).splitlines()[-1] == last
 
 
 def test_samples_of_long_text_are_cut_to_one_line() -> None:

@@ -133,8 +133,8 @@ def l2_scorer(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -
         metadata={
             "scorer_version": str(row["scorer_version"]),
             "num_labels": fitted.num_labels,
-            "spearman": fitted.spearman if fitted.spearman is not None else "not measurable",
-            "calibration_error": fitted.calibration_error,
+            "spearman": round(fitted.spearman, 4) if fitted.spearman is not None else "not measurable",
+            "calibration_error": round(fitted.calibration_error, 4),
         }
     )
 
