@@ -44,14 +44,14 @@ class Settings:
 
     size: int = 1_000
     dimensions: tuple[str, ...] = DIMENSIONS[:2]
-    max_tokens: int = 400
+    max_tokens: int = 250
     seed: int = 0
 
 
 DEFAULT: Final = Settings()
 # 150 documents x (250 tokens of text + 300 of prompt and chat template) stay below 100k prompt tokens; the examples'
 # 230 of each are read once and then served from the prefix cache.
-SMOKE: Final = Settings(size=150, dimensions=DIMENSIONS[:1], max_tokens=250)
+SMOKE: Final = Settings(size=150, dimensions=DIMENSIONS[:1])
 
 
 @dataclass(frozen=True, slots=True)
