@@ -146,8 +146,8 @@ def _read_tag(data, i, tag_keys, tag_values, class_keys, class_values, attribute
         if data[i] == 32 or data[i] == 47:
             i += 1
             continue
-        attribute = np.uint64(FNV_BASIS)
-        while i < len(data) and data[i] != 61 and data[i] != 62 and data[i] != 32:
+        attribute, first = np.uint64(FNV_BASIS), i  # a name may begin with `=`
+        while i < len(data) and (data[i] != 61 or i == first) and data[i] != 62 and data[i] != 32:
             attribute = (attribute ^ np.uint64(data[i])) * np.uint64(FNV_PRIME)
             i += 1
         if i + 1 < len(data) and data[i] == 61 and data[i + 1] == 34:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tier_assets.l1_filtered.decode import decode, tidy
 from tier_assets.l1_filtered.extract import Extracted, NoText, extract
@@ -146,6 +148,22 @@ def test_decode_declared_or_detected_charset_gives_text(raw, content_type, text)
 
 def test_decode_text_cut_in_mid_character_counts_one_invalid():
     assert decode("aÜ".encode()[:-1], "text/plain") == ("a\ufffd", 1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.one_of(st.binary(max_size=200), st.tuples(st.integers(0, len(PAGE)), st.binary(max_size=9))),
+    st.sampled_from(["text/html", "message/rfc822", "application/json", "application/xml", "text/plain", None])
+    | st.text(alphabet="textappl/;charset=utf-816idna", max_size=30),
+)
+def test_extract_any_bytes_give_text_or_a_reason(noise, content_type):
+    if isinstance(noise, tuple):
+        noise = PAGE.encode()[: noise[0]] + noise[1] + PAGE.encode()[noise[0] :]
+    found = extract(noise, content_type, "http://[::1/bad")
+    if isinstance(found, Extracted):
+        assert found.text.encode().strip()
+    else:
+        assert found.reason
 
 
 def test_tidy_breaks_controls_and_trailing_blanks_are_gone():

@@ -68,7 +68,9 @@ class BlockModel:
         for name in ("first", "second"):
             stage = json.loads(text)[name]
             arrays = np.load(io.BytesIO(base64.b64decode(stage["trees"])), allow_pickle=False)
-            stages.append(Trees(arrays["feature"], arrays["threshold"], arrays["leaf"], stage["bias"]))
+            stages.append(
+                Trees(arrays["feature"].astype(np.uint16), arrays["threshold"], arrays["leaf"], stage["bias"])
+            )
         return cls(*stages)
 
 
