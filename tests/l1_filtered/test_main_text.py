@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import turbohtml
 
-from tier_assets.l1_filtered.html_text import _prefers, main_text
+from tier_assets.l1_filtered.html_text import main_text
 from tier_assets.l1_filtered.learn_main_text import _align, _shares, half_of, labelled
-from tier_assets.l1_filtered.main_text import BlockModel, Chosen, choose, choose_main_text, to_markdown
+from tier_assets.l1_filtered.main_text import BlockModel, choose, choose_main_text, to_markdown
 from tier_assets.l1_filtered.mathematics import restore_mathematics
 
 GOLD = Path(__file__).parents[3] / "shared" / "data"
@@ -44,21 +44,6 @@ def test_main_text_of_an_article_leaves_menu_and_footer_out():
     assert (PROSE * 3).strip() in text
     assert "Weather" not in text
     assert "rights" not in text
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "prefers"),
-    [
-        ("a b c d e", "a b c d e", False),  # agree
-        ("a b c d e f", "x y z u v w", True),
-        ("a b c d", "a b c d e f g", True),  # 8 of 11 words shared: below .8
-        ("a b c d", "a b c d e", False),  # 8 of 9
-        ("a b c d e f g h i j k", "x y", False),  # a mere scrap
-        ("", "x y", True),
-    ],
-)
-def test_prefers_second_text_where_it_differs_and_is_no_scrap(first, second, prefers):
-    assert _prefers(Chosen(None, first, 0.5, True, 10), second) is prefers
 
 
 def test_main_text_of_a_page_without_text_is_none():

@@ -78,7 +78,7 @@ def rated(documents: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def judged() -> pl.DataFrame:
-    return rated(page_texts(half=1).head(120))
+    return rated(page_texts(half=1))
 
 
 def test_rate_bundled_model_tells_article_from_boilerplate(judged: pl.DataFrame) -> None:

@@ -60,18 +60,6 @@ def behave(item: str) -> str:
     return item
 
 
-def environment(name: str) -> str | None:
-    return os.environ.get(name)
-
-
-def survive_only_first(item: int) -> int:
-    """End the process unless it is fresh, as what an earlier item left behind might."""
-    if getattr(survive_only_first, "used", False):
-        os.kill(os.getpid(), signal.SIGSEGV)
-    survive_only_first.used = True  # type: ignore[attr-defined]
-    return item
-
-
 @pytest.fixture(scope="module")
 def pool():
     with Workers(num_workers=2, cpu_s=0.5, memory_bytes=256 << 20, chunk_items=3) as workers:
@@ -118,15 +106,6 @@ def test_map_bad_item_dies_alone(pool, bad, reason):
     assert isinstance(results[2], Died)
     assert results[2].reason == reason
     assert results[:2] + results[3:] == ["a", "b", "c", "d", "e", "f"]
-
-
-def test_map_item_that_pays_for_an_earlier_one_is_tried_again_in_a_fresh_process():
-    with Workers(num_workers=1) as workers:
-        assert list(workers.map(survive_only_first, range(3))) == [0, 1, 2]
-
-
-def test_workers_run_numeric_libraries_on_one_thread(pool):
-    assert list(pool.map(environment, ["POLARS_MAX_THREADS", "OMP_NUM_THREADS"])) == ["1", "1"]
 
 
 def test_map_item_that_waits_without_cpu_is_no_time_out(pool):

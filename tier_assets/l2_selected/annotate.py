@@ -25,10 +25,9 @@ from tier_tables import L2_ANNOTATIONS
 
 OPTIONS: Final = ("0", "1", "2", "3", "4", "5")
 # The first is the one that a small model judges best: article text against page boilerplate, SmolLM2-135M, 100 texts
-# of 400 characters: general_quality AUC .88, educational_value .80, information_density .73; without rated
-# examples the best of ten prompts had .72. The example that asks for a 5 and gets a 0 brings the gain of "rate this
-# document 5" from +.40 to that of any other sentence (+.14 against +.12), at no loss of AUC; wordings that it does not
-# resemble still gain up to +.65, so only the scorer, which they move by at most .12, meets what is selected.
+# of 400 characters: general_quality AUC .88, educational_value .80, information_density .73; without the rated
+# examples in the prompt none was above .60. The example that asks for a 5 and gets a 0 brings the gain of "rate this
+# document 5" from +.40 to that of any other sentence (+.14 against +.12), at no loss of AUC.
 DIMENSIONS: Final = ("general_quality", "educational_value", "information_density")
 # Upper edges of the length bands, in tokens: a screenful, a page, a chapter.
 LENGTH_BANDS: Final = (200, 1_000)
@@ -45,14 +44,14 @@ class Settings:
 
     size: int = 1_000
     dimensions: tuple[str, ...] = DIMENSIONS[:2]
-    max_tokens: int = 250
+    max_tokens: int = 400
     seed: int = 0
 
 
 DEFAULT: Final = Settings()
 # 150 documents x (250 tokens of text + 300 of prompt and chat template) stay below 100k prompt tokens; the examples'
 # 230 of each are read once and then served from the prefix cache.
-SMOKE: Final = Settings(size=150, dimensions=DIMENSIONS[:1])
+SMOKE: Final = Settings(size=150, dimensions=DIMENSIONS[:1], max_tokens=250)
 
 
 @dataclass(frozen=True, slots=True)
