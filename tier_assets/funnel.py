@@ -11,10 +11,6 @@ from resources.lake import Lake
 FUNNEL = """
     SELECT tier, corpus, snapshot, rows_in, rows_kept, rows_rejected, tokens_kept, cpu_s, prompt_tokens, output_tokens
     FROM funnel ORDER BY corpus, snapshot, tier"""
-TIERS = """
-    SELECT tier, sum(rows_in)::BIGINT AS rows_in, sum(rows_kept)::BIGINT AS rows_kept,
-           sum(rows_rejected)::BIGINT AS rows_rejected, sum(tokens_kept)::BIGINT AS tokens_kept
-    FROM funnel GROUP BY tier ORDER BY tier"""
 REASONS = """
     SELECT tier, reason, count(*) AS rows FROM verdicts GROUP BY ALL ORDER BY tier, rows DESC, reason"""
 
