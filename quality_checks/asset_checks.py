@@ -1,10 +1,12 @@
 """The checks as Dagster shows them: for each tier's main asset a blocking suite and blocking invariants.
 
 Each run judges every partition key it holds, records what it found in `check_results`, and reports each partition
-with a table of all checks: failing keys and numbers in the metadata. Severity is WARN where only warnings failed, and
-ERROR, which stops what is downstream in the run, where a blocking check did.
+with a table of all checks: failing keys and numbers in the metadata. Where a blocking check failed, the evaluation
+fails with severity ERROR and stops what is downstream in the run. Where only warnings did, it passes with severity
+WARN and says them: Dagster shows every failed evaluation in red, whatever its severity.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -25,6 +27,9 @@ JUDGES: Final[tuple[tuple[str, Judge, str], ...]] = (
     ("suite", judge_suite, "great-expectations: what each row and the partition must be"),
     ("invariants", judge_invariants, "what must hold between tables: parents, accounts, identities, evidence"),
 )
+MAX_NAMED: Final = 3  # failed checks named in the description, which has one line on the page
+# great-expectations' type and arguments, at the end of what is expected: `check_results` keeps them.
+EXPECTATION: Final = re.compile(r" \[expect_\w+\(.*\)\](?=; found |$)", re.DOTALL)
 COLUMNS: Final = dg.TableSchema(
     columns=[
         dg.TableColumn("check", "string", "name of the check"),
@@ -80,18 +85,19 @@ def _as_evaluation(
 ) -> AssetCheckEvaluation:
     (spec,) = context.check_specs
     failed = [r for r in results if not r.passed]
-    blocks = any(r.blocks for r in failed)
+    blocking = [r for r in failed if r.blocks]
     return AssetCheckEvaluation(
         asset_key=spec.asset_key,
         check_name=spec.name,
-        passed=not failed,
-        severity=dg.AssetCheckSeverity.ERROR if blocks or not failed else dg.AssetCheckSeverity.WARN,
+        passed=not blocking,
+        severity=dg.AssetCheckSeverity.ERROR if blocking or not failed else dg.AssetCheckSeverity.WARN,
         blocking=spec.blocking,
         partition=key,
-        description="; ".join(f"{r.check}: {r.num_failed} failed" for r in failed) or f"{len(results)} checks passed",
+        description=_description(results),
         metadata={
             "num_checks": len(results),
-            "num_failed_checks": len(failed),
+            "num_failed_checks": len(blocking),
+            "num_warnings": len(failed) - len(blocking),
             "num_failing_rows": sum(r.num_failed for r in failed),
             "failing_keys": dg.MetadataValue.json({r.check: list(r.failing_keys) for r in failed}),
             "checks": dg.MetadataValue.table(records=[_as_record(r) for r in results], schema=COLUMNS),
@@ -99,6 +105,14 @@ def _as_evaluation(
         },
         target_materialization_data=_last_materialization(context, spec.asset_key, key),
     )
+
+
+def _description(results: Sequence[CheckResult]) -> str:
+    """One line: the checks that failed, errors first, and in how many rows; or that all passed."""
+    failed = sorted((r for r in results if not r.passed), key=lambda r: not r.blocks)
+    said = [f"{'' if r.blocks else 'warning: '}{r.check} ({r.num_failed})" for r in failed[:MAX_NAMED]]
+    more = [f"{len(failed) - MAX_NAMED} more"] if len(failed) > MAX_NAMED else []
+    return "; ".join(said + more) or f"{len(results)} checks passed"
 
 
 def _as_record(result: CheckResult) -> dg.TableRecord:
@@ -109,7 +123,7 @@ def _as_record(result: CheckResult) -> dg.TableRecord:
             "passed": result.passed,
             "num_failed": result.num_failed,
             "failing_keys": ", ".join(result.failing_keys),
-            "detail": result.detail,
+            "detail": EXPECTATION.sub("", result.detail),
         }
     )
 

@@ -130,16 +130,26 @@ def test_checks_that_fail_stop_the_next_tier_and_name_the_keys(lake: Lake, insta
     assert (suite.passed, suite.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert suite.metadata["failing_keys"].value == {"num_words_is_positive": ["d0", "d1", "d2", "d3"]}
     assert suite.metadata["num_failing_rows"].value == 4
+    assert suite.description == "num_words_is_positive (4)"
     rows = {record.data["check"]: record.data for record in suite.metadata["checks"].records}
     assert rows["num_words_is_positive"]["failing_keys"] == "d0, d1, d2, d3"
+    assert rows["num_words_is_positive"]["detail"] == "a text has a word; found num_words=0"
+    assert rows["language_has_its_shape"]["detail"] == "an ISO 639 code of two or three letters"
 
 
-def test_checks_that_only_warn_let_the_next_tier_go_on(lake: Lake, instance: dg.DagsterInstance) -> None:
+def test_checks_that_only_warn_pass_with_their_warning_and_let_the_next_tier_go_on(
+    lake: Lake, instance: dg.DagsterInstance
+) -> None:
     plant(lake, "l1_filtered", lambda rows: rows.with_columns(language=pl.Series(["en", "de", "fr", "es"])))
     result = materialise(lake, instance, ["l1_filtered", "l2_selected"], ["news@2024"])
     assert result.success
     suite = evaluations(result)["l1_suite", "news@2024"]
-    assert (suite.passed, suite.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert (suite.passed, suite.severity) == (True, dg.AssetCheckSeverity.WARN)
+    assert suite.description == "warning: one_language_prevails (1)"
+    assert (suite.metadata["num_failed_checks"].value, suite.metadata["num_warnings"].value) == (0, 1)
+    assert suite.metadata["failing_keys"].value == {"one_language_prevails": ["news@2024"]}
+    last = {r.check: r.passed for r in last_results(lake, "l1", **NEWS)}
+    assert not last["one_language_prevails"]
 
 
 def test_gate_in_a_later_run_of_its_own_refuses_and_reopens(lake: Lake, instance: dg.DagsterInstance) -> None:
