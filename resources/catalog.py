@@ -31,11 +31,17 @@ JOINED = {
 }
 FUNNEL = """
     CREATE VIEW funnel AS
+    WITH last AS (
+        SELECT * FROM tier_ledger WHERE corpus IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY step, corpus, snapshot ORDER BY finished_at DESC) = 1),
+    costs AS (
+        SELECT tier, corpus, snapshot, sum(cpu_s) AS cpu_s, sum(prompt_tokens) AS prompt_tokens,
+               sum(output_tokens) AS output_tokens
+        FROM last GROUP BY ALL)
     SELECT tier, corpus, snapshot, rows_in, rows_kept, rows_rejected, tokens_in, tokens_kept, tokens_rejected,
-           cpu_s, prompt_tokens, output_tokens, finished_at
-    FROM tier_ledger
-    WHERE step IN ('l0_raw', 'l1_filtered', 'l2_selected', 'l3_refined', 'l4_facts')
-    QUALIFY row_number() OVER (PARTITION BY step, corpus, snapshot ORDER BY finished_at DESC) = 1"""
+           costs.cpu_s, costs.prompt_tokens, costs.output_tokens, finished_at
+    FROM last JOIN costs USING (tier, corpus, snapshot)
+    WHERE step IN ('l0_raw', 'l1_filtered', 'l2_selected', 'l3_refined', 'l4_facts')"""
 
 
 def catalog_path(lake: Lake) -> Path:

@@ -28,7 +28,7 @@ from tier_tables import Table
 ROWS_PER_FILE = 500_000
 BYTES_PER_FILE = 128 << 20
 # Row groups are what a reader holds at once: small where a row can be a whole page of HTML.
-ROW_GROUP_ROWS = {"l0_raw": 512, "l1_filtered": 8_192, "l3_refined": 8_192}
+ROW_GROUP_ROWS = {"l0_raw": 512, "l1_texts": 8_192, "l1_filtered": 8_192, "l3_refined": 8_192}
 DEFAULT_ROW_GROUP_ROWS = 65_536
 MAX_COMMIT_RETRIES = 100
 # What may name a slice's folder: Delta, Polars and DuckDB each escape other characters in their own way, and then do

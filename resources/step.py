@@ -76,6 +76,7 @@ class Step:
         self._code_version = code_version
         self._reads = list(reads)
         self._outputs: list[Written] = []
+        self._carried: list[dict[str, object]] = []
         self._counts = dict.fromkeys(COUNTS, 0)
         self._gpu_s = self._extra_cpu_s = 0.0
 
@@ -101,7 +102,8 @@ class Step:
                 "input_versions": self._reads,
                 "output_versions": [
                     {"table": w.table, "slice": w.slice, "version": w.version, "token": w.token} for w in self._outputs
-                ],
+                ]
+                + self._carried,
                 **self._counts,
                 "cpu_s": round(cpu_seconds() - self._cpu + self._extra_cpu_s, 3),
                 "gpu_s": round(self._gpu_s, 3),
@@ -121,6 +123,11 @@ class Step:
         written = self.lake.commit(stage, mode, self.run_id)
         self._outputs.append(written)
         return written
+
+    def carry(self) -> None:
+        """Stand by what this step wrote the last time: its slices stay as they are."""
+        last = self.lake.last_step(self.step, self.partition)
+        self._carried = list(last["output_versions"]) if last else []  # type: ignore[call-overload]
 
     def counts(self, **counts: int) -> None:
         """Add to the step's counts; names as in the ledger.
@@ -147,6 +154,14 @@ class Step:
         self._gpu_s += staged.gpu_s
 
 
+def same_reads(last: Mapping[str, object] | None, reads: Sequence[Mapping[str, object]]) -> bool:
+    """Whether a ledger row's step saw the very slices of `reads`."""
+    if last is None:
+        return False
+    seen = {read["table"]: read["state"] for read in last["input_versions"]}  # type: ignore[attr-defined]
+    return seen == {read["table"]: read["state"] for read in reads}
+
+
 def is_current(
     lake: Lake, step: str, partition: Mapping[str, str] | None, inputs: Mapping[str, Mapping[str, str]], version: str
 ) -> bool:
@@ -154,8 +169,7 @@ def is_current(
     last = lake.last_step(step, partition)
     if last is None or last["code_version"] != version:
         return False
-    seen = {read["table"]: read["state"] for read in last["input_versions"]}  # type: ignore[attr-defined]
-    return seen == {read["table"]: read["state"] for read in reads_of(lake, inputs)}
+    return same_reads(last, reads_of(lake, inputs))
 
 
 def cpu_seconds() -> float:

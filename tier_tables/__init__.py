@@ -1,15 +1,30 @@
 """What a row is: every Delta table of the lake, its columns, types, units, keys and partitions."""
 
-from tier_tables.books import CHECK_RESULTS, LINEAGE, MODEL_REPLIES, TIER_LEDGER, VERDICTS
+from tier_tables.books import CHECK_RESULTS, LINEAGE, MODEL_REPLIES, TIER_LEDGER, VERDICTS, WITHDRAWALS
 from tier_tables.contract import ROLES, TIERS, Column, Table
-from tier_tables.documents import L0_RAW, L1_FILTERED, SOURCES
+from tier_tables.documents import (
+    BENCHMARKS,
+    CORPORA,
+    L0_RAW,
+    L1_CONTAMINATED,
+    L1_DUPLICATES,
+    L1_FILTERED,
+    L1_TEXTS,
+    SOURCES,
+)
 from tier_tables.refinement import L3_REFINED, L4_EVIDENCE, L4_FACTS
 from tier_tables.selection import L2_ANNOTATIONS, L2_SCORES, L2_SELECTED, SCORERS, TIER_MOVES
 from tier_tables.training import INFLUENCE_MODELS, INFLUENCE_PROBES, INFLUENCE_SCORES, MIXTURES, TRAINING_TELEMETRY
 
 TABLES: tuple[Table, ...] = (
     SOURCES,
+    CORPORA,
     L0_RAW,
+    L1_TEXTS,
+    BENCHMARKS,
+    L1_CONTAMINATED,
+    L1_DUPLICATES,
+    WITHDRAWALS,
     L1_FILTERED,
     L2_ANNOTATIONS,
     SCORERS,

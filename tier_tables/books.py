@@ -29,6 +29,19 @@ VERDICTS = Table(
     partition_by=("tier", "corpus", "snapshot"),
 )
 
+WITHDRAWALS = Table(
+    "withdrawals",
+    "Documents that may not be used any more: their verdict at l1 is `withdrawn_<reason>`, and nothing descends from "
+    "them. The last row of a document counts.",
+    (
+        *doc_columns(),
+        Column("reason", pl.String, "why, such as takedown; null takes the withdrawal back", nullable=True),
+        Column("withdrawn_at", TIMESTAMP, "when"),
+    ),
+    key=("doc_id", "withdrawn_at"),
+    stepped=False,
+)
+
 LINEAGE = Table(
     "lineage",
     "Parents of every derived row that has its own id.",

@@ -1,4 +1,4 @@
-"""Tables of documents: what was registered (sources), its bytes (L0) and its text (L1)."""
+"""Tables of documents: what was registered (sources), its bytes (L0), its text and which of it is kept (L1)."""
 
 from __future__ import annotations
 
@@ -50,6 +50,70 @@ L0_RAW = Table(
     key=("doc_id",),
 )
 
+CORPORA = Table(
+    "corpora",
+    "What is expected of a corpus: the last row of each counts. None here: nothing is expected.",
+    (
+        Column("corpus", pl.String, "name of the corpus"),
+        Column("languages", pl.List(pl.String), "ISO 639 codes that its documents may have; empty: any"),
+        Column("registered_at", TIMESTAMP, "when it was said"),
+    ),
+    key=("corpus", "registered_at"),
+    partition_by=("corpus",),
+    stepped=False,
+)
+
+L1_TEXTS = Table(
+    "l1_texts",
+    "Every L0 record's text, kept or not, with what judges it row by row: extraction is paid for once.",
+    (
+        *doc_columns(),
+        Column("source_id", pl.String, "the file it was read from"),
+        Column("licence", pl.String, "of the source", nullable=True),
+        Column("reason", pl.String, "the rule that rejects it; null where none does", nullable=True),
+        Column("detail", pl.String, "the value that decided", nullable=True),
+        Column("text", pl.String, "normalised main text; null where there is none", nullable=True),
+        Column("title", pl.String, "title, where the source has one", nullable=True),
+        Column("language", pl.String, "ISO 639 code", nullable=True),
+        Column("language_score", pl.Float64, "confidence, 0 to 1", nullable=True),
+        Column("num_chars", pl.Int64, "code points of `text`", nullable=True),
+        Column("num_words", pl.Int64, "white-space separated words of `text`", nullable=True),
+        Column("num_tokens", pl.Int64, "tokens of `text`; null where a rule rejects it", nullable=True),
+        Column("extractor", pl.String, "what made the text from the bytes", nullable=True),
+        Column("edits", pl.List(EDIT), "operations that turned the extracted text into `text`", nullable=True),
+        Column("text_hash", pl.String, "of the folded text; this and below null where a rule rejects it", nullable=True),
+        Column("bands", pl.List(pl.Int64), "MinHash bands", nullable=True),
+        Column("sketch", pl.Binary, "the smallest shingle hashes, sorted uint32", nullable=True),
+    ),
+    key=("doc_id",),
+)
+
+L1_CONTAMINATED = Table(
+    "l1_contaminated",
+    "Documents that hold items of a benchmark.",
+    (
+        *doc_columns(),
+        Column("benchmark", pl.String, "name of the benchmark"),
+        Column("item", pl.String, "its item that overlaps most"),
+        Column("overlap", pl.Float64, "share of the item's n-grams in the document"),
+        Column("rule", pl.String, "which n-grams: 13 words, 8 words (fuzzy), or the whole item"),
+    ),
+    key=("doc_id",),
+)
+
+L1_DUPLICATES = Table(
+    "l1_duplicates",
+    "Every document that was compared with the lake's others, and the cluster of duplicates it is in.",
+    (
+        *doc_columns(),
+        Column("cluster", pl.String, "of two or more; null for a document alone", nullable=True),
+        Column("kept_doc_id", pl.String, "the document kept in its place; null where it is itself kept", nullable=True),
+        Column("reason", pl.String, "exact_duplicate or near_duplicate; null where it is kept", nullable=True),
+        Column("similarity", pl.Float64, "Jaccard with the kept document", nullable=True),
+    ),
+    key=("doc_id",),
+)
+
 L1_FILTERED = Table(
     "l1_filtered",
     "L1: extracted, cleaned, de-duplicated text.",
@@ -67,4 +131,18 @@ L1_FILTERED = Table(
         Column("edits", pl.List(EDIT), "operations that turned the extracted text into `text`"),
     ),
     key=("doc_id",),
+)
+
+BENCHMARKS = Table(
+    "benchmarks",
+    "Items of benchmarks: what holds one of them does not train.",
+    (
+        Column("benchmark", pl.String, "name of the benchmark"),
+        Column("item", pl.String, "id of the item within it"),
+        Column("text", pl.String, "question, context and answer of the item"),
+        Column("added_at", TIMESTAMP, "when it was added"),
+    ),
+    key=("benchmark", "item"),
+    partition_by=(),
+    stepped=False,
 )

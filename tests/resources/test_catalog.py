@@ -46,6 +46,7 @@ def test_every_view_exists_on_an_empty_lake_with_its_types(lake: Lake) -> None:
         pl.Binary: "BLOB",
         pl.Datetime("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
         pl.List(pl.Float64): "DOUBLE[]",
+        pl.List(pl.Int64): "BIGINT[]",
         pl.List(pl.String): "VARCHAR[]",
         table("l1_filtered").schema[
             "edits"

@@ -137,7 +137,7 @@ def test_wrong_names_are_refused_with_the_right_ones(lake: Lake) -> None:
     put(lake, "l2_selected", NEWS, rows("l2_selected", 1, NEWS))
     good = rows("l2_selected", 1, NEWS)
     wrong = {
-        r"unknown table 'l9'; known: \['check_results'": lambda: lake.scan("l9"),
+        r"unknown table 'l9'; known: \['benchmarks'": lambda: lake.scan("l9"),
         r"no partition columns \['tier'\]; it has \['corpus', 'snapshot'\]": lambda: lake.scan(
             "l2_selected", {"tier": "l2"}
         ),
@@ -332,8 +332,8 @@ def test_lake_in_a_folder_that_delta_cannot_take_is_refused(tmp_path: Path, fold
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('{"format_version": 99}', "was written by lake format 99; this version reads format 1"),
-        ("{}", "was written by lake format None; this version reads format 1"),
+        ('{"format_version": 99}', "was written by lake format 99; this version reads format 2"),
+        ("{}", "was written by lake format None; this version reads format 2"),
         ("[1", "is no description of a lake"),
     ],
 )
