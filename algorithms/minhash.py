@@ -11,14 +11,16 @@ of its word 5-grams; the Jaccard coefficient J(A, B) = |A & B| / |A | B| is esti
              exact up to 32-bit collisions; above that the error of J is below sqrt(J (1 - J) / SKETCH_SIZE) = .0125
 
 Where we differ: bands only propose. A row goes only if its J with one row that is kept reaches the threshold, so a
-chain of small steps never joins distant texts: rows are taken in the order given, and kept when no row kept before
-is near. In: texts, then their fingerprints. Out: for each row the row kept in its place and J.
+chain of small steps never joins distant texts: rows are taken in order of preference, and kept when no row kept before
+is near (`nearest_kept`). In: texts, then candidate pairs. Out: fingerprints, then for each row to drop the row kept
+in its place and J.
 Words are `\\w+` of the lower-cased text; a text of fewer than 5 words is one shingle, one without words has none.
 Costs 112 bytes and at most 4 kB a document.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -32,11 +34,19 @@ ROWS_PER_BAND: Final = 8
 NUM_HASHES: Final = NUM_BANDS * ROWS_PER_BAND
 SHINGLE_WORDS: Final = 5
 SKETCH_SIZE: Final = 1024
-MAX_CHECKED: Final = 1000  # candidates verified for one row: keeps templates by the million from going quadratic
 SEED: Final = 20240625
 FINGERPRINT: Final = pl.Schema([("bands", pl.List(pl.Int64)), ("sketch", pl.Binary())])
 FNV_BASIS, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 ROLL: Final = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Sketches:
+    """Sketches end to end: that of position p is `hashes[starts[p] : starts[p] + lengths[p]]`."""
+
+    hashes: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
 
 
 def fingerprints(texts: pl.Series) -> pl.DataFrame:
@@ -61,34 +71,27 @@ def fingerprints(texts: pl.Series) -> pl.DataFrame:
     )
 
 
-def near_duplicates(rows: pl.DataFrame, threshold: float, num_known: int = 0) -> pl.DataFrame:
-    """Which of `rows` (columns of FINGERPRINT, in order of preference) have a near-duplicate kept before them.
+def nearest_kept(
+    pairs: np.ndarray, sketches: Sketches, kept: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of candidate pairs the rows to drop, in order: each beside the most similar row kept before it, and their J.
 
-    The first `num_known` rows are kept whatever they hold: what a lake already has. Out: `row`, `kept_row`
-    (positions) and `similarity` for each row to drop; `kept_row` is the most similar of those kept, at least
-    `threshold`. Rows without words are never dropped.
+    Args:
+        pairs: `later << 32 | earlier`, positions in the order of preference; sorted and distinct.
+        sketches: of every position in `pairs`.
+        kept: for each position whether it is kept so far; set to False where a row is dropped.
+        threshold: the least J at which a row goes. Of equally near rows the earlier is named.
     """
-    has_bands = rows["bands"].list.len() > 0
-    place = np.flatnonzero(has_bands.to_numpy())
-    chosen = rows.filter(has_bands)
-    bands_DB = chosen["bands"].list.to_array(NUM_BANDS).to_numpy().reshape(-1, NUM_BANDS)
-    buckets_DB = np.empty(bands_DB.shape, np.int64)
-    num_buckets = 0
-    for band in range(NUM_BANDS):
-        _, buckets_DB[:, band] = np.unique(bands_DB[:, band], return_inverse=True)
-        buckets_DB[:, band] += num_buckets
-        num_buckets = int(buckets_DB[:, band].max(initial=num_buckets - 1)) + 1
-    array = chosen["sketch"].rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    return _nearest_kept(pairs, sketches.hashes, sketches.starts, sketches.lengths, kept, threshold)
+
+
+def sketch_hashes(sketches: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """The uint32 hashes of all sketches of a column end to end, and how many each has."""
+    array = sketches.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, data = array.buffers()
-    ends_D = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1] // 4
-    sketch_K = np.frombuffer(data, np.uint32, count=data.size // 4) if data is not None else np.zeros(0, np.uint32)
-    known = int(np.searchsorted(place, num_known))
-    kept_D, similarity_D = _nearest_kept(buckets_DB, num_buckets, sketch_K, ends_D, threshold, known)
-    dropped = np.flatnonzero(kept_D >= 0)
-    return pl.DataFrame(
-        {"row": place[dropped], "kept_row": place[kept_D[dropped]], "similarity": similarity_D[dropped]},
-        schema={"row": pl.Int64, "kept_row": pl.Int64, "similarity": pl.Float64},
-    )
+    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1] // 4
+    hashes = np.frombuffer(data, np.uint32, count=data.size // 4) if data is not None else np.zeros(0, np.uint32)
+    return hashes[ends[0] : ends[-1]], np.diff(ends)
 
 
 @cache
@@ -211,34 +214,34 @@ def _jaccard(left, right):  # type: ignore[no-untyped-def]
     return both / either
 
 
-@numba.njit(cache=True)
-def _nearest_kept(buckets_DB, num_buckets, sketch_K, ends_D, threshold, num_known):  # type: ignore[no-untyped-def]
-    """For each row the most similar row kept before it (-1: none near enough, so it is kept) and that J."""
-    num_rows = len(buckets_DB)
-    kept_D, similarity_D = np.full(num_rows, -1, np.int64), np.zeros(num_rows)
-    newest = np.full(num_buckets, -1, np.int32)  # of each bucket: the last row kept
-    older_DB = np.full((num_rows, NUM_BANDS), -1, np.int32)  # of each kept row and band: the one before it
-    checked_for = np.full(num_rows, -1, np.int32)
-    for d in range(num_rows):
-        num_checked = 0
-        for band in range(NUM_BANDS) if d >= num_known else range(0):
-            other = newest[buckets_DB[d, band]]
-            while other >= 0 and num_checked < MAX_CHECKED:
-                if checked_for[other] != d:
-                    checked_for[other] = d
-                    num_checked += 1
-                    mine, theirs = sketch_K[ends_D[d] : ends_D[d + 1]], sketch_K[ends_D[other] : ends_D[other + 1]]
-                    similarity = _jaccard(mine, theirs)
-                    # Of equally near rows the earlier: the outcome must not hang on the order of buckets.
-                    nearer = similarity > similarity_D[d] or (similarity == similarity_D[d] and other < kept_D[d])
-                    if similarity >= threshold and nearer:
-                        kept_D[d], similarity_D[d] = other, similarity
-                other = older_DB[other, band]
-        if kept_D[d] < 0:
-            for band in range(NUM_BANDS):
-                bucket = buckets_DB[d, band]
-                older_DB[d, band], newest[bucket] = newest[bucket], d
-    return kept_D, similarity_D
+@numba.njit(cache=True, nogil=True)
+def _nearest_kept(pairs, hashes, starts, lengths, kept, threshold):  # type: ignore[no-untyped-def]
+    dropped = np.empty(len(pairs), np.int64)
+    kept_for = np.empty(len(pairs), np.int64)
+    similarities = np.empty(len(pairs), np.float64)
+    count = i = 0
+    while i < len(pairs):
+        later, best, nearest = pairs[i] >> 32, 0.0, -1
+        mine = hashes[starts[later] : starts[later] + lengths[later]]
+        while i < len(pairs) and pairs[i] >> 32 == later:
+            earlier = pairs[i] & 0xFFFFFFFF
+            i += 1
+            if kept[earlier] and _may_reach(len(mine), lengths[earlier], threshold):
+                similarity = _jaccard(mine, hashes[starts[earlier] : starts[earlier] + lengths[earlier]])
+                if similarity >= threshold and similarity > best:
+                    best, nearest = similarity, earlier
+        if nearest >= 0:
+            kept[later] = False
+            dropped[count], kept_for[count], similarities[count] = later, nearest, best
+            count += 1
+    return dropped[:count], kept_for[:count], similarities[:count]
 
 
-__all__ = ["FINGERPRINT", "MAX_CHECKED", "SKETCH_SIZE", "fingerprints", "near_duplicates"]
+@numba.njit(cache=True, inline="always")
+def _may_reach(left, right, threshold):  # type: ignore[no-untyped-def]
+    """Whether sketches of these lengths can have that J: two whole sets are at most min / max alike."""
+    whole = left < SKETCH_SIZE and right < SKETCH_SIZE
+    return not whole or min(left, right) >= threshold * max(left, right)
+
+
+__all__ = ["FINGERPRINT", "SKETCH_SIZE", "Sketches", "fingerprints", "nearest_kept", "sketch_hashes"]

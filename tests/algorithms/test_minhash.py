@@ -9,15 +9,32 @@ import random
 import re
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.minhash import MAX_CHECKED, SKETCH_SIZE, fingerprints, near_duplicates
+from algorithms.candidate_pairs import bucket_pairs
+from algorithms.minhash import SKETCH_SIZE, Sketches, fingerprints, nearest_kept, sketch_hashes
 
 GOLD = Path(__file__).parents[3] / "shared" / "data" / "neardup_exact"
 THRESHOLD = 0.75
+
+
+def near_duplicates(texts: list[str], partners: int = 1000) -> dict[int, tuple[int, float]]:
+    """For each text to drop, the text kept in its place (both by number) and their J."""
+    prints = fingerprints(pl.Series(texts, dtype=pl.String))
+    rows = prints["bands"].list.len()
+    ranks = np.repeat(np.arange(len(texts)), rows)
+    bands = prints["bands"].explode().drop_nulls().to_numpy()
+    pairs = np.unique(np.concatenate([np.empty(0, np.int64), *bucket_pairs(bands, ranks, partners)]))
+    hashes, lengths = sketch_hashes(prints["sketch"])
+    sketches = Sketches(hashes, np.cumsum(lengths) - lengths, lengths)
+    kept = np.ones(len(texts), np.bool_)
+    found = nearest_kept(pairs, sketches, kept, THRESHOLD)
+    assert np.flatnonzero(~kept).tolist() == found[0].tolist()
+    return {row: (other, j) for row, other, j in zip(*(array.tolist() for array in found))}
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
@@ -57,11 +74,10 @@ def variations(seed: int, num_texts: int) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_near_duplicates_of_variations_equal_the_slow_version(seed):
+def test_nearest_kept_of_variations_equals_the_slow_version(seed):
     texts = variations(seed, 60)
-    prints = fingerprints(pl.Series(texts))
-    found = {row: (kept, j) for row, kept, j in near_duplicates(prints, THRESHOLD).iter_rows()}
-    expected = slow_near_duplicates(texts, prints["bands"].to_list())
+    found = near_duplicates(texts)
+    expected = slow_near_duplicates(texts, fingerprints(pl.Series(texts))["bands"].to_list())
     assert {row: kept for row, (kept, _) in found.items()} == {row: kept for row, (kept, _) in expected.items()}
     assert all(found[row][1] == pytest.approx(j) for row, (_, j) in expected.items())
 
@@ -79,50 +95,47 @@ def test_fingerprints_long_text_keeps_a_bounded_sketch():
     assert len(fingerprints(pl.Series([text]))["sketch"][0]) == 4 * SKETCH_SIZE
 
 
-def test_near_duplicates_long_texts_are_estimated_within_four_deviations():
+def test_nearest_kept_long_texts_are_estimated_within_four_deviations():
     words = [str(number) for number in range(20_000)]
-    changed = [word if number % 40 else "x" for number, word in enumerate(words)]
+    changed = [word if number % 60 else "x" for number, word in enumerate(words)]
     texts = [" ".join(words), " ".join(changed)]
-    found = near_duplicates(fingerprints(pl.Series(texts)), 0.5)
-    assert found["similarity"].to_list() == [pytest.approx(jaccard(*texts), abs=0.05)]
+    assert near_duplicates(texts)[1] == (0, pytest.approx(jaccard(*texts), abs=0.05))
 
 
-def test_near_duplicates_row_tied_by_a_chain_only_stays():
+def test_nearest_kept_row_tied_by_a_chain_only_stays():
     words = [f"w{number}" for number in range(200)]
     steps = [" ".join(words[shift : shift + 100]) for shift in range(0, 100, 8)]  # neighbours .85, next but one .71
-    found = near_duplicates(fingerprints(pl.Series(steps)), THRESHOLD)
-    assert all(jaccard(steps[row], steps[kept]) >= THRESHOLD for row, kept, _ in found.iter_rows())
-    assert 2 not in found["row"].to_list()
+    found = near_duplicates(steps)
+    assert all(jaccard(steps[row], steps[kept]) >= THRESHOLD for row, (kept, _) in found.items())
+    assert 2 not in found
 
 
-def test_near_duplicates_known_rows_are_never_dropped():
-    prints = fingerprints(pl.Series(["one two three four five six seven"] * 4))
-    assert near_duplicates(prints, THRESHOLD, num_known=2)["row"].to_list() == [2, 3]
+def test_nearest_kept_texts_without_words_are_kept():
+    assert near_duplicates(["", "!!!", "!!!"]) == {}
 
 
-def test_near_duplicates_texts_without_words_are_kept():
-    assert near_duplicates(fingerprints(pl.Series(["", "!!!", None, "!!!"])), THRESHOLD).is_empty()
+def test_nearest_kept_no_texts_give_no_rows():
+    assert near_duplicates([]) == {}
 
 
-def test_near_duplicates_no_rows_give_no_rows():
-    assert near_duplicates(fingerprints(pl.Series([], dtype=pl.String)), THRESHOLD).is_empty()
-
-
-def test_near_duplicates_template_by_the_thousand_stays_bounded():
-    common = " ".join(f"form{number}" for number in range(60))
-    texts = [f"{common} " + " ".join(f"v{row}x{k}" for k in range(20)) for row in range(3 * MAX_CHECKED)]
-    assert near_duplicates(fingerprints(pl.Series(texts)), THRESHOLD).is_empty()
+@pytest.mark.parametrize(("num_common", "expected"), [(5, []), (6, [1])])
+def test_nearest_kept_both_sides_of_the_threshold(num_common, expected):
+    # Of num_common + 2 shingles; 6 / 8 is the threshold itself.
+    texts = [f"a b c d {' '.join(f'w{n}' for n in range(num_common))} {end}" for end in ("x", "y")]
+    hashes, lengths = sketch_hashes(fingerprints(pl.Series(texts))["sketch"])
+    sketches = Sketches(hashes, np.cumsum(lengths) - lengths, lengths)
+    found = nearest_kept(np.array([1 << 32]), sketches, np.ones(2, np.bool_), THRESHOLD)
+    assert found[0].tolist() == expected
 
 
 @pytest.mark.skipif(not GOLD.exists(), reason=f"no gold pairs at {GOLD}")
-def test_near_duplicates_gold_pairs_are_found_and_removals_are_near():
+def test_nearest_kept_gold_pairs_are_found_and_removals_are_near():
     with gzip.open(GOLD / "docs.jsonl.gz", "rt") as file:
         texts = {record["id"]: record["text"] for record in map(json.loads, file)}
     with open(GOLD / "pairs.tsv") as file:
         pairs = [r for r in csv.DictReader(file, delimiter="\t") if r["id_a"] != r["id_b"]]
     ids = list(texts)
-    found = near_duplicates(fingerprints(pl.Series(list(texts.values()))), THRESHOLD)
-    dropped = {ids[row]: ids[kept] for row, kept, _ in found.iter_rows()}
+    dropped = {ids[row]: ids[kept] for row, (kept, _) in near_duplicates(list(texts.values())).items()}
     near = [(r["id_a"], r["id_b"]) for r in pairs if float(r["jaccard_word5"]) >= 0.8]
     recall = sum(a in dropped or b in dropped for a, b in near) / len(near)
     sound = sum(jaccard(texts[row], texts[kept]) >= 0.7 for row, kept in dropped.items()) / len(dropped)
