@@ -52,6 +52,26 @@ def prose(num_words: int, seed: int = 0) -> str:
     return "\n".join(" ".join(sentences[i : i + 5]) for i in range(0, len(sentences), 5))
 
 
+def short_lines(short: int, long: int) -> str:
+    """Lines of three words, and one long one in between for each of `long`."""
+    lines = [prose(120, seed=n).replace("\n", " ") for n in range(long)]
+    return "\n".join(lines + [f"{WORDS[n]} and {WORDS[n + 1]}." for n in range(short)])
+
+
+def repeated_lines(num_repeated: int) -> str:
+    """300 words in 30 lines, and lines of seven words after them, each there twice."""
+    lines = [" ".join(prose(70, seed=n).replace(".", "").split()[3:10]) + "." for n in range(num_repeated)]
+    return "\n".join([prose(300, seed=99).replace(". ", ".\n"), *lines, *reversed(lines)])
+
+
+def lines_of_three(finished_share: float) -> str:
+    """Sixty lines of three words of ten characters, some of them with a full stop."""
+    words = [f"{word:s<10}"[:10] for word in WORDS]
+    lines = [f"{words[n % 30]} {words[(n * 7 + n // 30) % 30]} {words[n * 11 % 29]}" for n in range(60)]
+    ended = [line + "." * (n < 60 * finished_share) for n, line in enumerate(lines)]
+    return "\n".join(["the rivers and the bridges.", *ended])
+
+
 def reason(text: str, **columns: str) -> str | None:
     return judge(pl.DataFrame({"text": [text]} | {name: [value] for name, value in columns.items()}))["reason"].item()
 
@@ -73,8 +93,18 @@ def reason(text: str, **columns: str) -> str | None:
         (prose(100).replace("the ", "river "), "too_few_stop_words"),
         ("\n".join([prose(60, seed=i % 3).replace("\n", " ") for i in range(9)]), "repeated_lines"),
         (prose(100) + (" night storm" * 40), "repeated_2_gram"),
-        (prose(400).replace("\n", " ").replace(".", ","), "too_few_finished_lines"),
-        (prose(200).replace(" ", "\n", 3).replace(". ", ".\n").replace("s ", "s\n"), "too_many_short_lines"),
+        (prose(400).replace("\n", " ") + " and so on", "too_few_finished_lines"),
+        (prose(400).replace("\n", " ") + " and \u201cso on\u201d", None),
+        (prose(400).replace("\n", " ").replace(".", ","), "too_few_sentences"),
+        (prose(30) + "\n" + prose(40, seed=1).replace(".", ";"), "too_few_sentences"),
+        (short_lines(2, 1), None),
+        (short_lines(3, 1), "too_many_short_lines"),
+        (prose(200) + " A {name} was left.", "curly_brackets"),
+        (prose(200) + " A $x_{1}$ and `{name}` were left.", None),
+        (repeated_lines(5), None),
+        (repeated_lines(7), "too_many_repeated_lines"),
+        (lines_of_three(0.9), None),
+        (lines_of_three(0.14), "too_many_breaks"),
         (prose(400).replace("river", "Lorem ipsum"), "lorem_ipsum"),
         (prose(2000) + " " + "x" * 1001, "word_too_long"),
         ("", "too_few_words"),

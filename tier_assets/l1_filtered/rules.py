@@ -3,11 +3,20 @@
 In: texts with extractor and language. Out: the first rule that rejects each, or null. A rule holds for the kinds of
 document and the languages it was made for: line shape says nothing of verse or a dictionary, English stop words
 nothing of German.
+
+The rules of datatrove's fineweb.py, page by page the same but for three readings of ours (`benchmarks/rules.py` counts
+what each makes of prose; `AS_DATATROVE` are the rules with its readings):
+- the share of words with letters is one of words, as published: datatrove counts punctuation marks as words without
+  letters, which takes every tenth news item and one page in twelve;
+- a line that ends in a quotation mark is finished, as in C4 and when FineWeb was made: datatrove has since dropped
+  quotation marks from its list, which takes fiction for its dialogue;
+- repeated lines may be 10% of the characters, as published and in FineWeb-2: datatrove's default is 1%.
+FineWeb's rules look at the lines that C4 keeps, but the text keeps all its lines: headings are no noise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import reduce
 from typing import Final
@@ -22,6 +31,8 @@ FINEWEB: Final = "FineWeb, arXiv:2406.17557, 3.6"
 C4: Final = "C4, arXiv:1910.10683, 2.2"
 # Scripts that put no blanks between words: lengths and counts of words mean nothing there.
 UNSPACED: Final = ("zh", "ja", "th", "lo", "km", "my", "bo", "wuu", "yue")
+# Of them those that put no mark at a sentence's end either.
+UNSTOPPED: Final = ("th", "lo", "km", "my", "bo")
 
 
 class Kind(StrEnum):
@@ -75,7 +86,11 @@ _chars, _words, _mean_length = pl.col("num_chars"), pl.col("num_words"), _share(
 _sign_share = _share("num_signs", "num_all_tokens")
 _letter_share = _share("num_alpha_tokens", "num_words")
 _stops = pl.col("num_stop_words")
-_terminal_share = _share("terminal_lines", "num_lines")
+_finished_share = _share("stopped_lines", "prose_lines") + _share("quoted_lines", "prose_lines")
+_short_share = _share("short_lines", "prose_lines")
+_repeated_share = _share("dup_prose_chars", "prose_chars")
+_sentences = pl.col("num_sentences")
+_breaks = (pl.col("prose_lines") - 1) / pl.max_horizontal("prose_tokens", 1)
 # Gopher's limits by n: commonest 2- to 4-grams, repeated 5- to 10-grams.
 _TOP_LIMITS: Final = {2: 0.20, 3: 0.18, 4: 0.16}
 _DUP_LIMITS: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
@@ -109,30 +124,37 @@ RULES: Final[tuple[Rule, ...]] = (
     *(_above(f"repeated_{n}_gram", pl.col(f"top_{n}"), _TOP_LIMITS[n], GOPHER, (Kind.PAGE,)) for n in TOP_SIZES),
     *(_above(f"repeated_{n}_grams", pl.col(f"dup_{n}"), _DUP_LIMITS[n], GOPHER, (Kind.PAGE,)) for n in DUP_SIZES),
     _above("repeated_10_grams", pl.col("dup_10"), 0.5, RAISED, LENIENT),
-    Rule("too_few_finished_lines", _terminal_share, _terminal_share <= 0.12, FINEWEB, (Kind.PAGE,)),
-    Rule(
-        "too_many_short_lines",
-        _share("short_lines", "num_lines"),
-        _share("short_lines", "num_lines") >= 0.67,
-        FINEWEB,
-        (Kind.PAGE,),
-    ),
-    Rule(
-        "too_many_repeated_lines",
-        _share("dup_line_chars", "num_chars"),
-        _share("dup_line_chars", "num_chars") >= 0.1,
-        FINEWEB,
-        (Kind.PAGE,),
-    ),
-    _above("too_many_breaks", _share("num_breaks", "num_words"), 0.3, FINEWEB, (Kind.PAGE,)),
     Rule("lorem_ipsum", pl.col("lorem_ipsum"), pl.col("lorem_ipsum") > 0, C4, (Kind.PAGE,)),
+    # Brackets of code and formulas are not counted: there they are no sign of a script that was taken for text.
+    _above("curly_brackets", pl.col("num_curly"), 0, C4, (Kind.PAGE,)),
+    Rule("too_few_sentences", _sentences, _sentences < 5, C4, (Kind.PAGE,), not_languages=UNSPACED),
     _above("word_too_long", pl.col("longest_word"), 1000, C4),
+    Rule("too_few_finished_lines", _finished_share, _finished_share < 0.12, FINEWEB, (Kind.PAGE,), None, UNSTOPPED),
+    _above("too_many_short_lines", _short_share, 0.67, FINEWEB, (Kind.PAGE,)),
+    _above("too_many_repeated_lines", _repeated_share, 0.1, FINEWEB, (Kind.PAGE,)),
+    _above("too_many_breaks", _breaks, 0.3, FINEWEB, (Kind.PAGE,)),
+)
+DATATROVE: Final = "datatrove 0.10.1"
+_letter_token_share = _share("num_alpha_tokens", "num_all_tokens")
+_stopped_share = _share("stopped_lines", "prose_lines")
+# By reason, what datatrove reads otherwise in a page.
+_READINGS: Final = {
+    "too_few_words_with_letters": (_letter_token_share, _letter_token_share < 0.8),
+    "too_few_finished_lines": (_stopped_share, _stopped_share < 0.12),
+    "too_many_repeated_lines": (_repeated_share, _repeated_share > 0.01),
+}
+AS_DATATROVE: Final = tuple(
+    replace(rule, value=_READINGS[rule.reason][0], reject=_READINGS[rule.reason][1], source=DATATROVE)
+    if rule.reason in _READINGS and Kind.PAGE in rule.kinds
+    else rule
+    for rule in RULES
 )
 
 
-def judge(texts: pl.DataFrame) -> pl.DataFrame:
+def judge(texts: pl.DataFrame, rules: tuple[Rule, ...] = RULES) -> pl.DataFrame:
     """For each row of `texts` (column `text`; `extractor` and `language` where known) its `reason` and `detail`, both
-    null where no rule rejects. A text of unknown extractor counts as a page, one of unknown language as English.
+    null where none of `rules` rejects. A text of unknown extractor counts as a page, one of unknown language as
+    English.
 
     >>> judge(pl.DataFrame({"text": ["Too short."]}))["reason"].to_list()
     ['too_few_words']
@@ -152,20 +174,20 @@ def judge(texts: pl.DataFrame) -> pl.DataFrame:
     )
     number = reduce(
         lambda later, indexed: pl.when(indexed[1].applies & indexed[1].reject).then(indexed[0]).otherwise(later),
-        reversed(list(enumerate(RULES))),
+        reversed(list(enumerate(rules))),
         pl.lit(None, pl.Int64),
     )
     hits = judged.with_columns(rule=number)  # the first rule that rejects
     values = reduce(
         lambda later, indexed: pl.when(pl.col("rule") == indexed[0]).then(indexed[1].value).otherwise(later),
-        enumerate(RULES),
+        enumerate(rules),
         pl.lit(None, pl.Float64),
     )
-    reasons = {position: rule.reason for position, rule in enumerate(RULES)}
+    reasons = {position: rule.reason for position, rule in enumerate(rules)}
     return hits.select(
         reason=pl.col("rule").replace_strict(reasons, return_dtype=pl.String),
         detail=values.round(4).cast(pl.String),
     )
 
 
-__all__ = ["RULES", "Kind", "Rule", "judge"]
+__all__ = ["AS_DATATROVE", "RULES", "Kind", "Rule", "judge"]
