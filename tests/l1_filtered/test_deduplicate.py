@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tier_assets.l1_filtered.deduplicate import (
     CLUSTERED,
+    PRINTS,
     DuplicateSettings,
     clustered,
     duplicates,
@@ -183,3 +184,113 @@ def test_update_clusters_arrivals_changes_and_removals_equal_clustering_anew(sta
         clusters = update_clusters(prints, clusters, new_ids, gone_ids, chosen)
         assert clusters.equals(clustered(prints, chosen))
         before = state
+
+
+def of_one_bucket(sketches: dict[str, list[int]]) -> pl.DataFrame:
+    """Documents that share every band, preferred in the order given."""
+    return pl.DataFrame(
+        {
+            "doc_id": list(sketches),
+            "corpus": "a",
+            "snapshot": "1",
+            "num_chars": range(len(sketches), 0, -1),
+            "licence": None,
+            "text_hash": list(sketches),
+            "bands": [[*range(13), 100 + number] for number in range(len(sketches))],
+            "sketch": [np.array(hashes, np.uint32).tobytes() for hashes in sketches.values()],
+        },
+        schema=PRINTS,
+    )
+
+
+def test_update_clusters_partner_of_a_full_bucket_leaves_others_are_compared():
+    chosen = DuplicateSettings(partners=1)
+    prints = of_one_bucket({"first": [1, 2], "second": [3, 4, 5, 6], "third": [3, 4, 5, 6]})
+    before = clustered(prints.lazy(), chosen)
+    assert before.is_empty()  # the third is compared with the first only
+    now = prints.filter(pl.col("doc_id") != "first").lazy()
+    after = update_clusters(now, before, pl.Series([], dtype=pl.String), pl.Series(["first"]), chosen)
+    assert after.rows() == [
+        ("second", "a", "1", "second", None, None, None),
+        ("third", "a", "1", "second", "second", "near_duplicate", 1.0),
+    ]
+
+
+def test_update_clusters_far_from_what_moved_reads_no_sketch():
+    prints = made_up_prints(3, 60)
+    clusters = clustered(prints.lazy())
+    unread = prints.with_columns(sketch=pl.lit(None, pl.Binary))
+    new = prints.head(1).with_columns(
+        doc_id=pl.lit("new"), text_hash=pl.lit("new"), bands=pl.lit([], pl.List(pl.Int64))
+    )
+    nothing = pl.Series([], dtype=pl.String)
+    assert update_clusters(pl.concat([unread, new]).lazy(), clusters, pl.Series(["new"]), nothing).equals(clusters)
+
+
+def test_update_clusters_kept_document_leaves_the_next_takes_its_place():
+    words = [f"w{number}" for number in range(100)]
+    texts = [" ".join(words), " ".join([*words[1:], "x"]), " ".join([*words[2:], "y", "z"]), " ".join(words).upper()]
+    prints = (
+        prints_of(dict(zip("abcd", texts)))
+        .with_columns(
+            corpus=pl.lit("c"), snapshot=pl.lit("1"), licence=pl.lit("MIT"), num_chars=pl.Series([9, 8, 7, 6])
+        )
+        .select(PRINTS.names())
+    )
+    before = clustered(prints.lazy())
+    assert before["cluster"].to_list() == ["a"] * 4
+    now = prints.filter(pl.col("doc_id") != "a").lazy()
+    after = update_clusters(now, before, pl.Series([], dtype=pl.String), pl.Series(["a"]))
+    assert after.select("doc_id", "kept_doc_id", "reason").rows() == [
+        ("b", None, None),
+        ("c", "b", "near_duplicate"),
+        ("d", "b", "near_duplicate"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"snapshot": "2024-10", "num_chars": 5}, {"snapshot": "2025-01", "num_chars": 9}),
+        ({"num_chars": 9, "licence": None}, {"num_chars": 5, "licence": "CC0-1.0"}),
+        ({"licence": "MIT", "doc_id": "z"}, {"licence": None, "doc_id": "a"}),
+        ({"doc_id": "a"}, {"doc_id": "z"}),
+    ],
+)
+def test_clustered_two_of_the_same_words_keep_the_preferred(better, worse):
+    fields = {"corpus": "c", "snapshot": "1", "num_chars": 5, "licence": "MIT"}
+    texts = fingerprint(pl.Series(["some words", "Some words!"]))
+    rows = pl.DataFrame([fields | {"doc_id": "n"} | better, fields | {"doc_id": "m"} | worse]).hstack(texts)
+    found = clustered(rows.select(PRINTS.names()).reverse().lazy()).drop_nulls("kept_doc_id")
+    assert found["kept_doc_id"].to_list() == [better.get("doc_id", "n")]
+
+
+@pytest.mark.parametrize(
+    ("licence", "rank"),
+    [
+        ("CC0-1.0", 0),
+        ("public domain", 0),
+        ("PDDL-1.0", 0),
+        ("CC-BY-4.0", 1),
+        ("MIT", 1),
+        ("Apache-2.0 and CC0", 1),
+        ("CC BY-SA 3.0", 2),
+        ("GPL-2.0-or-later and MIT", 2),
+        ("LGPL-3.0", 2),
+        ("MPL-2.0", 2),
+        ("CC-BY-NC-SA-4.0", 3),
+        ("CC-BY-ND-4.0", 3),
+        ("research use", 3),
+        ("submit", 4),
+        ("", 4),
+        (None, 4),
+    ],
+)
+def test_licence_rank_names_in_use_are_ranked_by_their_least_free_part(licence, rank):
+    assert licence_rank(licence) == rank
+
+
+def test_clustered_doc_id_twice_is_refused():
+    prints = of_one_bucket({"a": [1]})
+    with pytest.raises(ValueError, match="more than once"):
+        clustered(pl.concat([prints, prints]).lazy())
