@@ -35,7 +35,7 @@ NUM_HASHES: Final = NUM_BANDS * ROWS_PER_BAND
 SHINGLE_WORDS: Final = 5
 SKETCH_SIZE: Final = 1024
 SEED: Final = 20240625
-FINGERPRINT: Final = pl.Schema([("bands", pl.List(pl.Int64)), ("sketch", pl.Binary())])
+FINGERPRINT: Final = pl.Schema([("text_hash", pl.String), ("bands", pl.List(pl.Int64)), ("sketch", pl.Binary())])
 FNV_BASIS, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 ROLL: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -50,7 +50,11 @@ class Sketches:
 
 
 def fingerprints(texts: pl.Series) -> pl.DataFrame:
-    """Bands (14 hashes; none for a text without words) and sketch (sorted uint32, as bytes) of each text."""
+    """Of each text the hash of its words, bands (14 hashes; none where it has no words) and sketch (sorted uint32).
+
+    `text_hash` is 128 bits as 32 hex digits: equal where the words are, whatever stands between them. A text without
+    words is hashed as it stands.
+    """
     array = texts.fill_null("").str.to_lowercase().rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, data = array.buffers()
     ends_D = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
@@ -59,14 +63,17 @@ def fingerprints(texts: pl.Series) -> pl.DataFrame:
     # A word and the blank behind it take two bytes: no text has more shingles than half its bytes.
     room = int(np.minimum(np.diff(ends_D) // 2 + 1, SKETCH_SIZE).sum())
     sketch_K, sketch_ends_D = np.empty(room, np.uint32), np.zeros(len(array) + 1, np.int64)
-    _fingerprints(bytes_B, ends_D, _is_word(), *_coefficients(), bands_DB, sketch_K, sketch_ends_D)
+    texts_D2 = np.empty((len(array), 2), np.uint64)
+    _fingerprints(bytes_B, ends_D, _is_word(), *_coefficients(), texts_D2, bands_DB, sketch_K, sketch_ends_D)
     sketches = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(array), [None, pa.py_buffer(sketch_ends_D * 4), pa.py_buffer(sketch_K)]
     )
+    digits = texts_D2.astype(">u8").tobytes().hex()
+    text_hash = pl.Series("text_hash", [digits[i : i + 32] for i in range(0, len(digits), 32)], dtype=pl.String)
     bands = pl.Series("bands", bands_DB, dtype=pl.Array(pl.Int64, NUM_BANDS)).cast(pl.List(pl.Int64))
     sketch = pl.Series("sketch", sketches)
     empty = sketch.bin.size() == 0
-    return pl.DataFrame([bands, sketch]).with_columns(
+    return pl.DataFrame([text_hash, bands, sketch]).with_columns(
         pl.when(empty).then(pl.lit([], pl.List(pl.Int64))).otherwise(pl.col("bands")).alias("bands")
     )
 
@@ -164,6 +171,17 @@ def _shingles(hashes, count, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
+def _hash_all(values, out):  # type: ignore[no-untyped-def]
+    """128 bits of a sequence into `out`: two states that mix each value in different ways."""
+    left, right = FNV_BASIS, np.uint64(len(values))
+    for value in values:
+        left = (left ^ np.uint64(value)) * FNV_PRIME
+        left ^= left >> np.uint64(29)
+        right = _finish(right + np.uint64(value)) * ROLL
+    out[0], out[1] = _finish(left), _finish(right)
+
+
+@numba.njit(cache=True)
 def _signature(shingles, multipliers, addends, signature):  # type: ignore[no-untyped-def]
     """The smallest value of each hash over the shingles into `signature`."""
     signature[:] = np.uint32(0xFFFFFFFF)
@@ -174,7 +192,7 @@ def _signature(shingles, multipliers, addends, signature):  # type: ignore[no-un
 
 
 @numba.njit(cache=True, nogil=True)
-def _fingerprints(data, ends_D, is_word, multipliers, addends, bands_DB, sketch_K, sketch_ends_D):  # type: ignore[no-untyped-def]
+def _fingerprints(data, ends_D, is_word, multipliers, addends, texts_D2, bands_DB, sketch_K, sketch_ends_D):  # type: ignore[no-untyped-def]
     longest = 1
     for d in range(len(ends_D) - 1):
         longest = max(longest, (ends_D[d + 1] - ends_D[d]) // 2 + 1)
@@ -183,6 +201,9 @@ def _fingerprints(data, ends_D, is_word, multipliers, addends, bands_DB, sketch_
     end = 0
     for d in range(len(ends_D) - 1):
         count = _words(data, ends_D[d], ends_D[d + 1], is_word, hashes)
+        _hash_all(hashes[:count], texts_D2[d])
+        if not count:
+            _hash_all(data[ends_D[d] : ends_D[d + 1]], texts_D2[d])
         distinct = _shingles(hashes, count, shingles)
         _signature(shingles[:distinct], multipliers, addends, signature)
         for band in range(NUM_BANDS):

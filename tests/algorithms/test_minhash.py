@@ -95,6 +95,33 @@ def test_fingerprints_long_text_keeps_a_bounded_sketch():
     assert len(fingerprints(pl.Series([text]))["sketch"][0]) == 4 * SKETCH_SIZE
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("One two.", "one,  TWO", True),
+        ("snake_case", "snake case", False),
+        ("ab", "a b", False),
+        ("a b", "b a", False),
+        ("a a", "a", False),
+        ("x²", "x", False),
+        ("übel", "ubel", False),
+        ("!!!", "???", False),
+        ("!!!", "!!", False),
+        ("", "", True),
+    ],
+)
+def test_fingerprints_text_hash_is_equal_where_the_words_are(left, right, same):
+    one, other = fingerprints(pl.Series([left, right]))["text_hash"]
+    assert (one == other) is same
+    assert len(one) == 32
+
+
+def test_fingerprints_text_hash_of_many_texts_differs_in_both_halves():
+    texts = pl.Series([f"{number % 317} {number}" for number in range(100_000)])
+    hashes = fingerprints(texts)["text_hash"]
+    assert hashes.str.slice(0, 16).n_unique() == hashes.str.slice(16).n_unique() == len(texts)
+
+
 def test_nearest_kept_long_texts_are_estimated_within_four_deviations():
     words = [str(number) for number in range(20_000)]
     changed = [word if number % 60 else "x" for number, word in enumerate(words)]

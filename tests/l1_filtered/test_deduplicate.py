@@ -20,16 +20,13 @@ from tier_assets.l1_filtered.deduplicate import (
     exact_duplicates,
     fingerprint,
     licence_rank,
-    text_hash,
     update_clusters,
 )
 from tier_assets.l1_filtered.near_pairs import Bounds
 
 
 def hashes_of(texts: dict[str, str]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {"doc_id": list(texts), "text_hash": text_hash(pl.Series(list(texts.values()), dtype=pl.String))}
-    )
+    return prints_of(texts).select("doc_id", "text_hash")
 
 
 def test_exact_duplicates_first_row_is_kept_and_named():
@@ -48,13 +45,10 @@ def test_exact_duplicates_no_rows_give_no_rows():
     assert exact_duplicates(hashes_of({})).is_empty()
 
 
-def test_text_hash_texts_of_signs_only_differ():
-    first, second = text_hash(pl.Series(["!!!", "???"]))
-    assert first != second
-
-
 def prints_of(texts: dict[str, str]) -> pl.DataFrame:
-    return fingerprint(pl.Series(list(texts.values()))).insert_column(0, pl.Series("doc_id", list(texts)))
+    return fingerprint(pl.Series(list(texts.values()), dtype=pl.String)).insert_column(
+        0, pl.Series("doc_id", list(texts))
+    )
 
 
 def test_duplicates_exact_near_and_distinct_rows_are_told_apart():

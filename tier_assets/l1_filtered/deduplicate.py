@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from itertools import chain
 from typing import Final
 
@@ -23,7 +22,6 @@ from algorithms.minhash import FINGERPRINT, NUM_BANDS, fingerprints
 from resources.spill import Scratch, Spill, open_scratch
 from tier_assets.l1_filtered.near_pairs import BAND, Bounds, Candidates, candidates, drop_near
 
-NOT_WORD: Final = r"[\W_]+"
 DUPLICATES: Final = pl.Schema(
     {"doc_id": pl.String, "reason": pl.String, "kept_doc_id": pl.String, "similarity": pl.Float64}
 )
@@ -34,7 +32,6 @@ PRINTS: Final = pl.Schema(
         ("snapshot", pl.String),
         ("num_chars", pl.Int64),
         ("licence", pl.String),
-        ("text_hash", pl.String),
         *FINGERPRINT.items(),
     ]
 )
@@ -77,21 +74,7 @@ DEFAULT: Final = DuplicateSettings()
 
 def fingerprint(texts: pl.Series) -> pl.DataFrame:
     """What deduplication keeps of each text: `text_hash`, and `bands` and `sketch` of MinHash."""
-    return fingerprints(texts).insert_column(0, text_hash(texts))
-
-
-def text_hash(texts: pl.Series) -> pl.Series:
-    """128-bit hash of each text, 32 hex digits: equal where the texts are, but for case, blanks and punctuation.
-
-    Texts without a letter or digit hash as they stand.
-    """
-    folded = texts.str.to_lowercase().str.replace_all(NOT_WORD, " ").str.strip_chars(" ")
-    hashes = [_hash(words or text) for words, text in zip(folded.to_list(), texts.to_list())]
-    return pl.Series("text_hash", hashes, dtype=pl.String)
-
-
-def _hash(text: str) -> str:
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return fingerprints(texts)
 
 
 def exact_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
@@ -166,7 +149,7 @@ def _candidates(
         twice = documents.filter(pl.col("doc_id").is_duplicated())["doc_id"].unique().sort().head(3).to_list()
         raise ValueError(f"the prints hold a doc_id more than once, among them {twice}")
     ranked = documents.sort("snapshot", "num_chars", "licence", "doc_id", descending=[False, True, False, False])
-    # Documents of the same words have the same bands; those of the same hash only may differ by underscores and marks.
+    # 64 bits of the hash of the words and 64 of the bands they give: less memory than the 32 digits.
     ranked = ranked.with_row_index("rank").with_columns(pl.col("rank").cast(pl.Int32))
     ranked = ranked.with_columns(first=pl.col("rank").first().over("text_key", "bands_key"))
     rank_of_row = np.empty(len(ranked), np.int32)
@@ -275,6 +258,5 @@ __all__ = [
     "exact_duplicates",
     "fingerprint",
     "licence_rank",
-    "text_hash",
     "update_clusters",
 ]
