@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.tokenizer import count_tokens, cut_tokens, tokenizer, tokenizer_file
+from resources.tokenizer import _Pretokens, count_tokens, cut_tokens, tokenizer, tokenizer_file
 
 AWKWARD = (
     "Water boils at 100 degrees.",
@@ -36,6 +36,45 @@ def test_count_tokens_no_rows_gives_no_rows() -> None:
 def test_count_tokens_more_than_a_batch_equals_one_by_one() -> None:
     texts = [f"row {i} " + "word " * (i % 7) for i in range(2_500)]
     assert count_tokens(pl.Series(texts)).to_list() == [len(tokenizer().encode(t)) for t in texts]
+
+
+PIECES = (
+    *("'s", "'ll", "'", " ", "  ", "\n", "\u00a0", "\u3000", "\x1c", "\x16", "the", "Water", "ß", "水", "é", "e\u0301"),
+    *("9", "½", "Ⅷ", "!", "...", "_", "👩", "<|im_start|>", "<|im", "\U000e0041", "\U00020000", "\u0378"),
+)
+
+
+def one_by_one(texts: list[str]) -> list[int]:
+    return [len(e) for e in tokenizer().encode_batch_fast(texts, add_special_tokens=False)]
+
+
+@settings(max_examples=100)
+@given(st.lists(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=20).map("".join), max_size=5))
+def test_count_tokens_any_texts_equal_the_tokenizers_own_counts(texts: list[str]) -> None:
+    assert count_tokens(pl.Series(texts, dtype=pl.String)).to_list() == one_by_one(texts)
+
+
+def test_count_tokens_every_code_point_in_every_place_equals_the_tokenizers_own_count() -> None:
+    points = [
+        chr(p)
+        for p in (
+            *range(0x3400),
+            *range(0x3400, 0xD800, 99),
+            *range(0xE000, 0x20000, 7),
+            *range(0x20000, 0x110000, 997),
+        )
+    ]
+    texts = ["".join(f"a{c}  {c}{c}! {c}1" for c in points[i : i + 16]) for i in range(0, len(points), 16)]
+    assert count_tokens(pl.Series(texts)).to_list() == one_by_one(texts)
+
+
+def test_count_tokens_of_more_words_than_the_table_holds_are_right_or_left_to_the_tokenizer() -> None:
+    words = ["".join(chr(97 + int(d)) for d in str(n * 7919 % 10**6)) for n in range(9_000)]
+    texts = ["a b", *(" ".join(words[i : i + 900]) for i in range(0, 9_000, 900))]
+    counted = _Pretokens(max_pretokens=2_000, new_pretokens=256).count(pl.Series(texts)).tolist()
+    assert {c for c, right in zip(counted, one_by_one(texts)) if c != right} == {-1}
+    assert counted[0] == 2
+    assert count_tokens(pl.Series(texts)).to_list() == one_by_one(texts)
 
 
 def test_count_tokens_digits_one_token_each() -> None:
