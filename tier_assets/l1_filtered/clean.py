@@ -1,4 +1,4 @@
-"""Cleaning: mojibake, invisible and private-use characters, Unicode form, runs of blank lines.
+"""Cleaning: mojibake, invisible and private-use characters, Unicode form, runs of blank lines, noise lines of pages.
 
 In: extracted text (breaks are `\\n` already). Out: clean text and the edits that lead there, each an operation with
 its span in the extracted text, so that `apply_edits(extracted, edits) == text`, and leaving one out undoes it.
@@ -12,12 +12,14 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import ftfy
 from ftfy.badness import is_bad
 
-Operation = Literal["replace_str", "remove_lines"]
+from tier_assets.l1_filtered.edits import Edit, apply_edits, compose
+from tier_assets.l1_filtered.line_noise import noise_edits
+
 BLANK_RUN: Final = re.compile(r"(?<=\n)\n(?:[^\S\n]*\n)+")
 # Zero-width space, word joiner, byte-order mark, soft hyphen, direction marks and overrides, private use.
 # ZWJ and ZWNJ stay: Persian, Indic scripts and emoji need them.
@@ -29,16 +31,6 @@ FTFY: Final = ftfy.TextFixerConfig(
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
-    """One change: code points `char_start:char_end` of the extracted text gave way to `text`."""
-
-    op: Operation
-    char_start: int
-    char_end: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Cleaned:
     """The text after all edits, in order of position and without overlap."""
 
@@ -46,8 +38,10 @@ class Cleaned:
     edits: tuple[Edit, ...]
 
 
-def clean(text: str) -> Cleaned:
-    """`text` without what no reader sees or wants.
+def clean(text: str, of_page: bool = False) -> Cleaned:
+    """`text` without what no reader sees or wants; `of_page`: without a web page's noise lines too.
+
+    Where a page's text is nothing but noise, the text is empty and its one edit `remove_all`.
 
     >>> clean("schÃ¶n\\u200b\\n\\n\\n\\nend").text
     'schön\\n\\nend'
@@ -57,18 +51,10 @@ def clean(text: str) -> Cleaned:
         # A blank line may hold an odd space: where its run goes whole, there is nothing left to replace.
         edits += _outside(_line_edits(text), edits)
         edits.sort(key=lambda edit: edit.char_start)
-    return Cleaned(apply_edits(text, edits), tuple(edits))
-
-
-def apply_edits(text: str, edits: Sequence[Edit]) -> str:
-    """`text` with `edits` (ordered, not overlapping) made."""
-    if not edits:
-        return text
-    parts, position = [], 0
-    for edit in edits:
-        parts += [text[position : edit.char_start], edit.text]
-        position = edit.char_end
-    return "".join([*parts, text[position:]])
+    cleaned = apply_edits(text, edits)
+    if of_page and (noise := noise_edits(cleaned)):
+        return Cleaned(apply_edits(cleaned, noise), compose(edits, noise))
+    return Cleaned(cleaned, tuple(edits))
 
 
 def _outside(edits: Sequence[Edit], removed: Sequence[Edit]) -> list[Edit]:
