@@ -79,7 +79,7 @@ def test_register_takes_a_plain_name(tmp_path, name):
 
 
 def test_register_unknown_format_or_missing_folder_is_one_clear_error(tmp_path):
-    with pytest.raises(ValueError, match="unknown format 'docx'; known: auto, html"):
+    with pytest.raises(ValueError, match="unknown format 'docx'; known: auto, arc, code"):
         ingest(tree(tmp_path), tmp_path / "landing", format="docx")
     with pytest.raises(FileNotFoundError, match=r"no file or folder '.*gone'"):
         ingest(tmp_path / "gone", tmp_path / "landing")

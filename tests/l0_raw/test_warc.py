@@ -133,6 +133,13 @@ def test_warc_cut_anywhere_keeps_the_whole_records_and_tells_the_cut(tmp_path, p
         assert num_bad == (0 if cut in harmless else 1), (cut, found[-1])
 
 
+def test_wet_conversion_records_are_records(tmp_path):
+    found = entries(tmp_path, PARTS[0] + record(b"plain words\n", "conversion"))
+    assert [(e.uri, e.content_type, e.raw) for e in found if isinstance(e, Record)] == [
+        ("http://example.org/", "text/plain", b"plain words\n")
+    ]
+
+
 def test_record_of_an_unknown_type_is_a_verdict(tmp_path):
     found = entries(tmp_path, record(b"x", "respons") + PARTS[2])
     assert [(getattr(e, "reason", None), getattr(e, "detail", None)) for e in found] == [

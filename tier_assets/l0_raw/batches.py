@@ -112,7 +112,7 @@ class _Open:
                 "num_bytes": len(entry.raw),
                 "source_id": source["source_id"],
                 "byte_offset": entry.byte_offset,
-                "licence": source["licence"],
+                "licence": source["licence"] or (_storable(entry.licence) if entry.licence else None),
                 "fetched_at": entry.fetched_at,
             }
         )

@@ -1,12 +1,14 @@
 """What a reader yields: records, bad records and skipped ones, and how a record gets its document id.
 
 A reader turns one file into a stream of `Entry`: a `Record` becomes a row of `l0_raw`, a `BadRecord` a verdict,
-a `Skipped` only a count (a WARC request, say). Readers never raise for bad input.
+a `Skipped` only a count (a WARC request, say). A reader of archives also yields `Member`, a file that is read in turn.
+Readers never raise for bad input.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,13 +22,17 @@ NO_BYTES_SHA256: Final = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: `byte_offset` as in the column of `l0_raw`, `raw` the payload without transport headers."""
+    """One record: `byte_offset` as in the column of `l0_raw`, `raw` the payload without transport headers.
+
+    `licence` is what the file says of itself; what was named at ingest goes before it.
+    """
 
     uri: str
     content_type: str | None
     raw: bytes
     byte_offset: int
     fetched_at: datetime | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,21 @@ class Skipped:
 
 
 Entry = Record | BadRecord | Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file within an archive: `chunks` are its bytes, to be taken before the next entry is asked for.
+
+    `name` is its name in the archive, `byte_offset` where its header starts there; with None the offsets within the
+    member stand. `chunks` raises `streams.DamagedStream` where the member does not decode.
+    """
+
+    uri: str
+    name: str
+    byte_offset: int | None
+    chunks: Iterator[bytes]
+    licence: str | None = None
 
 
 def mint_doc_id(corpus: str, snapshot: str, uri: str, byte_offset: int, raw_sha256: str) -> str:

@@ -23,6 +23,12 @@ CHUNK_BYTES: Final = 1024 * 1024
 # Compressed bytes decoded at once. bzip2 and Zstandard expand up to 20,000 and 30,000 times: 2 KiB stay under 64 MiB.
 SLICE_BYTES: Final = 2048
 HEAD_BYTES: Final = 64 * 1024
+# `xz -9` asks for 65 MiB, a hostile header for 4 GiB.
+XZ_MEMORY_BYTES: Final = 128 * 1024 * 1024
+# What decodes to more than FREE_BYTES and to more than RATIO_LIMIT times its stored bytes is a bomb: text shrinks to a
+# twentieth, logs to a hundredth.
+FREE_BYTES: Final = 256 * 1024 * 1024
+RATIO_LIMIT: Final = 1000
 
 
 class Decoder(Protocol):
@@ -49,13 +55,13 @@ COMPRESSIONS: Final = (
     Compression("gzip", ".gz", b"\x1f\x8b\x08", lambda: zlib.decompressobj(31)),
     Compression("zstd", ".zst", b"\x28\xb5\x2f\xfd", lambda: zstandard.ZstdDecompressor().decompressobj()),
     Compression("bzip2", ".bz2", b"BZh", bz2.BZ2Decompressor),
-    Compression("xz", ".xz", b"\xfd7zXZ\x00", lzma.LZMADecompressor),
+    Compression("xz", ".xz", b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY_BYTES)),
 )
 DECODE_ERRORS: Final = (zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError)
 
 
 class DamagedStream(Exception):  # noqa: N818 (a state of the file, told to the reader)
-    """The file's compressed bytes end early or do not decode; all bytes before that were handed on."""
+    """The file's compressed bytes end early, do not decode or are a bomb; all bytes before that were handed on."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -89,7 +95,7 @@ def chunks(path: Path) -> Iterator[bytes]:
     """The decompressed bytes of a file, in pieces of at most some 64 MiB.
 
     Raises:
-        DamagedStream: after all good bytes, where the compressed stream is cut or broken.
+        DamagedStream: after all good bytes, where the compressed stream is cut or broken, or goes on as a bomb.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -103,7 +109,7 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 def _decoded(slices: Iterator[bytes], compression: Compression) -> Iterator[bytes]:
     decoder = compression.decoder()
-    position, fed = 0, False
+    position, num_bytes, fed = 0, 0, False
     for data in slices:
         while data:
             if decoder.eof:
@@ -117,6 +123,10 @@ def _decoded(slices: Iterator[bytes], compression: Compression) -> Iterator[byte
                 what = f"{compression.name} does not decode near stored byte {position:,}: {error}"
                 raise DamagedStream("damaged", what) from error
             fed = True
+            num_bytes += len(decoded)
+            if num_bytes > max(FREE_BYTES, RATIO_LIMIT * (position + len(data))):
+                what = f"{compression.name}: {num_bytes:,} bytes from the first {position + len(data):,}"
+                raise DamagedStream("decompression_bomb", what)
             if decoded:
                 yield decoded
             left = decoder.unused_data if decoder.eof else b""

@@ -115,4 +115,4 @@ def _plain(value: Any) -> Any:
             return str(value)
 
 
-READER = Reader("parquet", matches, read)
+READER = Reader("parquet", matches, read, place="row", seeks=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tier_assets.l0_raw.records import BadRecord, Entry, Record, too_large
+from tier_assets.l0_raw.records import BadRecord, Entry, Member, Record, too_large
 from tier_assets.l0_raw.streams import Line, whole
 
 
@@ -25,11 +25,18 @@ class Head:
 @dataclass(frozen=True, slots=True)
 class Reader:
     """One format. `read(path, uri)` yields the entries of a file in order, bad ones as `BadRecord`, and raises only
-    `OSError` for a file that cannot be read."""
+    `OSError` for a file that cannot be read.
+
+    `place` says what `byte_offset` counts, `seeks` whether the file is read from several places and so must lie
+    uncompressed; `named(option)` is the reader for the format `name:option`, where there is one.
+    """
 
     name: str
     matches: Callable[[Head], bool]
-    read: Callable[[Path, str], Iterator[Entry]]
+    read: Callable[[Path, str], Iterator[Entry | Member]]
+    place: str = "byte of the file (decompressed)"
+    seeks: bool = False
+    named: Callable[[str], Reader] | None = None
 
 
 def whole_file(path: Path, uri: str, content_type: str) -> Iterator[Entry]:

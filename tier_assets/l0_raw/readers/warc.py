@@ -1,4 +1,4 @@
-"""WARC, plain or with a gzip or Zstandard member a record: every response and resource record is a record.
+"""WARC, plain or with a gzip or Zstandard member a record: every response, resource and conversion (WET) record is one.
 
 `raw` is the payload: the block without HTTP headers, chunked transfer and content encoding undone where they decode.
 `byte_offset` is of the record in the file as stored: where its compressed member starts. Records of other kinds
@@ -25,7 +25,7 @@ from tier_assets.l0_raw.records import RECORD_LIMIT, BadRecord, Entry, Record, S
 from tier_assets.l0_raw.streams import CHUNK_BYTES, DECODE_ERRORS, compression_of
 
 MARK: Final = b"WARC/"
-DOCUMENTS: Final = WarcRecordType.response | WarcRecordType.resource
+DOCUMENTS: Final = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
 # An HTTP header of more is a body that was mistaken for one.
 HEADER_LIMIT: Final = 64 * 1024
 # A file with more is hostile or lost; each resumption reads on from a new place, so their number bounds the time.
@@ -42,7 +42,7 @@ def matches(head: Head) -> bool:
 
 
 def read(path: Path, uri: str) -> Iterator[Entry]:
-    """The response and resource records, named by their target URI, in the order of the file."""
+    """The response, resource and conversion records, named by their target URI, in the order of the file."""
     with path.open("rb") as file:
         compression = compression_of(file.read(8))
         walk = _Walk(file, compression.magic if compression else MARK, uri)
@@ -280,4 +280,4 @@ def _member_ends(file: BinaryIO, position: int) -> bool:
     return decoder.eof
 
 
-READER = Reader("warc", matches, read)
+READER = Reader("warc", matches, read, place="byte of the file as stored")
