@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.l0_raw.samples import pdf
 from tier_assets.l1_filtered.decode import decode, tidy
 from tier_assets.l1_filtered.extract import Extracted, NoText, extract
 
@@ -39,7 +40,8 @@ def test_extract_html_without_declared_type_is_recognised():
         (b"--- ... ---", "text/plain", "empty_text"),
         (b"<html><body></body></html>", "text/html", "no_main_text"),
         (b"\x89PNG\r\n\x1a\n" + b"\x00" * 50, "text/html", "not_text"),
-        (b"%PDF-1.7 ...", "application/pdf", "not_text"),
+        (b"%PDF-1.7 ...", "application/pdf", "malformed_pdf"),
+        (b"%PDF-1.7 ...", "text/html", "malformed_pdf"),
         (b"body{}", "text/css", "not_text"),
         (bytes(range(128, 256)) * 20 + b"\x00" * 2000, "text/plain", "not_text"),
         (b'{"a": ', "application/json", "malformed_json"),
@@ -124,6 +126,71 @@ def test_extract_json_with_lone_surrogate_gives_text_that_encodes():
 def test_extract_xml_entities_are_not_expanded():
     bomb = b'<!DOCTYPE a [<!ENTITY b "bomb bomb">]><a>before &b; after</a>'
     assert "bomb bomb" not in extract(bomb, "application/xml", None).text
+
+
+PUBMED = (
+    b"<PubmedArticle><PMID>1</PMID><Article><ArticleTitle>On <i>rivers</i></ArticleTitle><Abstract>"
+    b'<AbstractText Label="AIM">We looked &lt; twice.</AbstractText><AbstractText>So.</AbstractText></Abstract>'
+    b"<Author><LastName>Doe</LastName></Author></Article></PubmedArticle>"
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "title", "text", "extractor"),
+    [
+        (PUBMED, "On rivers", "AIM: We looked < twice.\n\nSo.", "xml_field"),
+        (
+            b'<row Id="4" Title="T" Body="&lt;p&gt;One &lt;b&gt;two&lt;/b&gt;&lt;/p&gt;" />',
+            "T",
+            "One two",
+            "xml_field",
+        ),
+        (
+            b'<page xmlns="http://wiki"><title>T</title><id>3</id><text>==A==\n\nplain</text></page>',
+            "T",
+            "==A==\n\nplain",
+            "xml_field",
+        ),
+        (
+            b'<item xmlns:c="c"><title>T</title><description>One ...</description><c:encoded>'
+            b"<![CDATA[<p>One</p><p>two</p>]]></c:encoded></item>",
+            "T",
+            "One\n\ntwo",
+            "xml_field",
+        ),
+        (b"<article><body><p>One <i>x</i></p><p>two</p></body></article>", None, "One x\n\ntwo", "xml_field"),
+        (b"<a><b>one</b><b>two</b></a>", None, "one\ntwo", "xml_text"),
+        (b"<item><x:date>1</x:date><text>undeclared prefix</text></item>", None, "undeclared prefix", "xml_field"),
+    ],
+)
+def test_extract_xml_record_gives_its_text_fields(raw, title, text, extractor):
+    found = extract(raw, "application/xml", None)
+    assert (found.title, found.text, found.extractor) == (title, text, extractor)
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "iso-8859-1"])
+def test_extract_xml_record_is_decoded_as_the_file_that_it_was_cut_from(charset):
+    raw = "<item><text>größer</text></item>".encode(charset)
+    assert extract(raw, f"application/xml; charset={charset}", None).text == "größer"
+
+
+def test_extract_source_code_as_it_is():
+    raw = b"def rise(x):\n\n\n    return x\n"
+    found = extract(raw, "text/x-python", "a.tar!src/rise.py")
+    assert (found.text, found.extractor) == ("def rise(x):\n\n\n    return x", "code")
+    assert extract(b"body {}", "text/x-css", None).extractor == "code"
+    assert extract(b"# Title", "text/x-markdown", None).extractor == "plain"
+
+
+def test_extract_pdf_gives_its_text_layer_and_title():
+    found = extract(pdf("The river rose in the night."), "application/pdf", None)
+    assert (found.title, found.text, found.extractor) == ("Rivers", "The river rose in the night.", "pdf_text")
+    assert extract(pdf("A lie."), "text/html", None).text == "A lie."
+
+
+def test_extract_chapter_of_a_book_gives_its_text():
+    page = f'<html xmlns="http://www.w3.org/1999/xhtml"><body><h1>I</h1><p>{SENTENCES}</p></body></html>'
+    assert SENTENCES.strip() in extract(page.encode(), "application/xhtml+xml", "b.epub!c1.xhtml").text
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Raw bytes to text, one record at a time; pure, and run in killable workers since its input may be hostile.
 
 In: bytes, content type, uri. Out: `Extracted` (title, text, extractor) or `NoText` (a verdict's reason).
-HTML costs about 3 ms of CPU a page, everything else well below 1 ms.
+HTML costs about 3 ms of CPU a page, a page of PDF as much, everything else well below 1 ms.
 """
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.header
 import email.message
@@ -18,15 +19,15 @@ from typing import Any, Final
 
 from lxml import etree
 
-from tier_assets.l1_filtered.decode import decode, tidy
+from tier_assets.l1_filtered.decode import HEADER_CHARSET, decode, tidy
 from tier_assets.l1_filtered.html_text import main_text
 from tier_assets.l1_filtered.main_text import whole_text
 
 TEXT_FIELDS: Final = ("text", "content", "body", "article", "document", "raw_content", "abstract", "markdown")
 TITLE_FIELDS: Final = ("title", "headline", "name", "subject")
 URL_FIELDS: Final = ("url", "uri", "link")
+PDF_MARK: Final = b"%PDF-"
 MAGIC: Final = (
-    b"%PDF-",
     b"\x89PNG",
     b"\xff\xd8\xff",
     b"GIF8",
@@ -45,7 +46,6 @@ NOT_TEXT_TYPES: Final = (
     "audio/",
     "video/",
     "font/",
-    "application/pdf",
     "application/zip",
     "application/gzip",
 )
@@ -53,6 +53,14 @@ NOT_PROSE_TYPES: Final = ("text/css", "text/javascript", "application/javascript
 JSON_TYPES: Final = ("application/json", "application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 MAX_BINARY_SHARE: Final = 0.05  # of NUL and replaced characters; prose in a wrongly named charset stays far below
 MAX_LEAVES: Final = 100_000
+# Of XML records: PubMed's names, RSS's and Stack Exchange's beside those of JSON.
+XML_TITLES: Final = (*TITLE_FIELDS, "articletitle")
+XML_TEXTS: Final = ("text", "content", "body", "abstract", "encoded", "description", "summary", "markdown")
+XML_BLOCKS: Final = ("p", "para", "li", "l", "head", "title", "abstracttext")
+MIN_BLOCKS_SHARE: Final = 0.8  # white space between blocks is no text
+MARKUP: Final = re.compile(r"</?(?:p|div|br|a|li|span)\b[^<>]*>", re.IGNORECASE)
+# Types that begin as those of source code do.
+NOT_CODE_TYPES: Final = ("text/x-markdown", "text/x-rst", "text/x-server-parsed-html", "text/x-mail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +93,12 @@ def extract(raw: bytes, content_type: str | None, uri: str | None) -> Extracted 
     """
     if not raw.strip():
         return NoText("empty_text", f"{len(raw)} bytes")
-    kind = _media_type(raw, content_type)
+    kind = "application/pdf" if raw.startswith(PDF_MARK) else _media_type(raw, content_type)
     if raw.startswith(MAGIC) or (kind.startswith((*NOT_TEXT_TYPES, *NOT_PROSE_TYPES)) and kind not in JSON_TYPES):
         return NoText("not_text", kind or "binary")
     try:
         found = _extract_kind(kind, raw, content_type, uri)
-    except (RecursionError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+    except (RecursionError, ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
         # Third-party parsers raise these on malformed input; the record is rejected with what they said.
         return NoText("extractor_failed", f"{type(error).__name__}: {error}"[:200])
     if isinstance(found, NoText):
@@ -118,16 +126,19 @@ def _media_type(raw: bytes, content_type: str | None) -> str:
 
 
 def _extract_kind(kind: str, raw: bytes, content_type: str | None, uri: str | None) -> Extracted | NoText:
-    if kind in ("text/html", "application/xhtml+xml"):
+    if kind in ("text/html", "application/xhtml+xml", "text/x-server-parsed-html"):
         return _from_html(raw, content_type, uri)
+    if kind == "application/pdf":
+        return _from_pdf(raw)
     if kind == "message/rfc822":
         return _from_mail(raw)
     if kind in JSON_TYPES or kind.endswith("+json"):
         return _from_json(raw, uri)
     if kind.endswith(("/xml", "+xml")):
-        return _from_xml(raw)
+        return _from_xml(raw, content_type)
     text, num_invalid = decode(raw, content_type)
-    return Extracted(None, text, "plain", num_invalid)
+    is_code = kind.startswith("text/x-") and kind not in NOT_CODE_TYPES
+    return Extracted(None, text, "code" if is_code else "plain", num_invalid)
 
 
 def _from_html(raw: bytes | str, content_type: str | None, uri: str | None) -> Extracted | NoText:
@@ -138,13 +149,81 @@ def _from_html(raw: bytes | str, content_type: str | None, uri: str | None) -> E
     return Extracted(*found, num_invalid)
 
 
-def _from_xml(raw: bytes) -> Extracted | NoText:
-    parser = etree.XMLParser(resolve_entities=False, recover=True, huge_tree=False, no_network=True)
+def _from_pdf(raw: bytes) -> Extracted | NoText:
+    """The text layer, page by page; a scan has none."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(raw)
+    except pypdfium2.PdfiumError as error:
+        return NoText("malformed_pdf", str(error)[:200])
+    with contextlib.closing(document):
+        title = document.get_metadata_value("Title").strip()
+        pages = []
+        for page in document:
+            with contextlib.closing(page), contextlib.closing(page.get_textpage()) as text:
+                pages.append(text.get_text_range())
+    # The mark with which pdfium ends a line that breaks a word.
+    text = re.sub("[\x02\ufffe]\r?\n?", "", "\n\n".join(pages))
+    return Extracted(title or None, text, "pdf_text")
+
+
+def _from_xml(raw: bytes, content_type: str | None) -> Extracted | NoText:
+    """Text of an XML record or document: its text fields (elements or attributes), else all its text."""
+    charset = None
+    if HEADER_CHARSET.search(content_type or ""):  # of the file that the record was cut from
+        raw, charset = decode(raw, content_type)[0].encode(), "utf-8"
+    parser = etree.XMLParser(resolve_entities=False, recover=True, huge_tree=False, no_network=True, encoding=charset)
     tree = etree.fromstring(raw, parser=parser)
     if tree is None:
         return NoText("malformed_xml", None)
-    blocks = (" ".join(text.split()) for text in tree.itertext())
-    return Extracted(None, "\n".join(block for block in blocks if block), "xml_text")
+    titles = [_element_text(element) for element in _outermost(tree, XML_TITLES)]
+    title = next(filter(None, [*titles, *_attributes(tree, XML_TITLES)]), None)
+    fields = _outermost(tree, XML_TEXTS)
+    if any(_local_name(field) == "encoded" for field in fields):  # RSS: the description is its beginning
+        fields = [field for field in fields if _local_name(field) == "encoded"]
+    texts = [*map(_blocks, fields), *_attributes(tree, XML_TEXTS)]
+    if any(texts):
+        text = "\n\n".join(whole_text(text) if MARKUP.search(text) else text for text in texts if text)
+        return Extracted(title, text, "xml_field")
+    lines = (" ".join(text.split()) for text in tree.itertext())
+    return Extracted(title, "\n".join(line for line in lines if line), "xml_text")
+
+
+def _local_name(element: etree._Element) -> str:
+    # A record that was cut from its file lacks the declarations of its prefixes: they stay in the tag.
+    return str(element.tag).rpartition("}")[2].rpartition(":")[2].lower() if isinstance(element.tag, str) else ""
+
+
+def _outermost(tree: etree._Element, names: tuple[str, ...]) -> list[etree._Element]:
+    """Elements below `tree` that bear one of the names and lie within no other such, in their order."""
+    found: list[etree._Element] = []
+    inside: etree._Element | None = None
+    for event, element in etree.iterwalk(tree, events=("start", "end")):
+        if event == "start" and inside is None and element is not tree and _local_name(element) in names:
+            inside = element
+            found.append(element)
+        elif event == "end" and element is inside:
+            inside = None
+    return found
+
+
+def _element_text(element: etree._Element) -> str:
+    """The text of an element, behind its label where it has one (PubMed's `METHODS`)."""
+    text, label = " ".join("".join(element.itertext()).split()), element.get("Label")
+    return f"{label}: {text}" if label and text else text
+
+
+def _blocks(element: etree._Element) -> str:
+    """The text of an element, a paragraph a block where nearly all of it is in blocks."""
+    text = "".join(element.itertext()).strip()
+    blocks = "\n\n".join(filter(None, map(_element_text, _outermost(element, XML_BLOCKS))))
+    return blocks if len(blocks) >= MIN_BLOCKS_SHARE * len(text) else text
+
+
+def _attributes(tree: etree._Element, names: tuple[str, ...]) -> list[str]:
+    """Values of the attributes of `tree` that bear one of the names (Stack Exchange: `<row Title=... Body=...>`)."""
+    return [value for name, value in tree.attrib.items() if str(name).lower() in names and value.strip()]
 
 
 def _from_mail(raw: bytes) -> Extracted | NoText:
