@@ -25,7 +25,7 @@ SETTLED_S = 5.0
 
 @dataclass(frozen=True)
 class Landed:
-    """New sources by partition key, and landing folders left alone with the reason."""
+    """New sources by partition key, and what was left alone in the landing folder, with the reason."""
 
     added: dict[str, int]
     refused: list[tuple[str, str]]
@@ -82,7 +82,16 @@ def register_landing(lake: Lake) -> Landed:
                 continue
             if count:
                 added[f"{corpus}@{snapshot}"] = count
-    return Landed(added, refused)
+    return Landed(added, refused + list(_stray(base)))
+
+
+def _stray(base: Path) -> Iterator[tuple[str, str]]:
+    """Files that lie above a snapshot's folder: they belong to no partition."""
+    for file in sorted(file for glob in ("*", "*/*") for file in base.glob(glob) if file.is_file()):
+        name = file.relative_to(base)
+        if not any(part.startswith(".") for part in name.parts):
+            where = f"landing/{name.parent / '<snapshot>' if len(name.parts) == 2 else '<corpus>/<snapshot>'}/"
+            yield name.as_posix(), f"a file here is in no corpus and snapshot; move it to {where}"
 
 
 def _register_folder(lake: Lake, folder: Path, corpus: str, snapshot: str) -> int:
