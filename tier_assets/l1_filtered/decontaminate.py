@@ -9,9 +9,10 @@ each document's worst hit, with the rule that found it:
     whole_item  a field of 8 to 12 words stands in it
 
 A field is judged by itself, as in PaLM: a page with the question alone is a hit. Fields of fewer than 8 words say too
-little to find anything by. Planted in 300 news stories a kind, from items not tuned on: GSM8K with 1 word in 15 changed
-is found in .99, with its numbers written out or replaced in .88 (GPT-3's rule: .98 and .80); of 56,734 documents of ten
-corpora none is a hit of GSM8K, PubMedQA or XQuAD. Costs 12 ms a MB of text on one core, and 40 bytes an n-gram.
+little to find anything by. Planted in news stories, from items not tuned on: GSM8K with 1 word in 15 changed is found
+in .99, with its numbers written out or replaced in .87 (GPT-3's rule: .98 and .80), the question alone in 1, the answer
+alone in .98; of 57,353 documents of eleven corpora none is a hit of GSM8K, PubMedQA or XQuAD. Costs 8 to 14 ms a MB of
+text on one core against 14,000 items, and 22 bytes an n-gram.
 """
 
 from __future__ import annotations
