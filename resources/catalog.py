@@ -35,8 +35,8 @@ FUNNEL = """
         SELECT * FROM tier_ledger WHERE corpus IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY step, corpus, snapshot ORDER BY finished_at DESC) = 1),
     costs AS (
-        SELECT tier, corpus, snapshot, sum(cpu_s) AS cpu_s, sum(prompt_tokens) AS prompt_tokens,
-               sum(output_tokens) AS output_tokens
+        SELECT tier, corpus, snapshot, sum(cpu_s) AS cpu_s, sum(prompt_tokens)::BIGINT AS prompt_tokens,
+               sum(output_tokens)::BIGINT AS output_tokens
         FROM last GROUP BY ALL)
     SELECT tier, corpus, snapshot, rows_in, rows_kept, rows_rejected, tokens_in, tokens_kept, tokens_rejected,
            costs.cpu_s, costs.prompt_tokens, costs.output_tokens, finished_at

@@ -43,11 +43,16 @@ def ingest(
     licence: Annotated[str | None, typer.Option(help="Licence of these files.", metavar="L")] = None,
     format: Annotated[str, typer.Option(help="A reader's name; `auto` looks at the content.")] = "auto",
     link: Annotated[bool, typer.Option("--link", help="Read the files where they are; do not copy them.")] = False,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(help="Languages of the corpus, as ISO 639 codes: L1 drops others.", metavar="CODE"),
+    ] = None,
 ) -> None:
     """Register files as sources of the lake; `lake run` then makes the tiers from them.
 
     Files are copied into `<lake>/landing/<corpus>/<snapshot>/`. What is registered already is passed over.
     """
+    from tier_assets.l0_raw.expect import expect_languages
     from tier_assets.l0_raw.ingest import ingest as register
 
     lake = _lake()
@@ -57,6 +62,11 @@ def ingest(
         except (ValueError, OSError) as error:
             raise BadInput(error) from error
         typer.echo(f"{path}: {len(rows)} new sources in {corpus}@{snapshot}")
+    if language:
+        try:
+            expect_languages(lake, corpus, language)
+        except ValueError as error:
+            raise BadInput(error) from error
 
 
 @app.command()
@@ -76,7 +86,10 @@ def run(
     if to not in TIERS:
         raise BadInput(f"unknown tier {to!r}; known: {', '.join(TIERS)}")
     lake = _lake()
-    keys = _keys(lake, corpus, snapshot)
+    _run(lake, _keys(lake, corpus, snapshot), to, refresh_scorer, force)
+
+
+def _run(lake: Lake, keys: list[str], to: str, refresh_scorer: bool = False, force: bool = False) -> None:
     from quality_checks.report import write_report
     from resources.progress import shown
     from tier_assets.funnel_text import funnel_text
@@ -194,6 +207,94 @@ def trace(row_id: Annotated[str, typer.Argument(help="A fact_id, record_id or do
 
 
 @app.command()
+def why(doc_id: Annotated[str, typer.Argument(help="A doc_id.", metavar="DOC_ID")]) -> None:
+    """Say where a document is kept, where it was dropped and by which rule, and show its text."""
+    from tier_assets.why import why as told
+
+    try:
+        typer.echo(told(_lake(), doc_id))
+    except ValueError as error:
+        raise BadInput(error) from error
+
+
+@app.command()
+def sample(
+    reason: Annotated[str, typer.Option(help="A verdict's reason, such as too_few_words.", metavar="R")],
+    tier: Annotated[str, typer.Option(help="The tier that dropped them: l0 to l4.")] = "l1",
+    corpus: CORPUS = None,
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 10,
+) -> None:
+    """Show documents that were dropped for a reason: the value that decided, and their text."""
+    from tier_assets.why import sample as drawn
+
+    try:
+        typer.echo(drawn(_lake(), reason, tier, corpus, n))
+    except ValueError as error:
+        raise BadInput(error) from error
+
+
+@app.command()
+def withdraw(
+    doc_id: Annotated[list[str], typer.Argument(help="Documents.", metavar="DOC_ID...")],
+    reason: Annotated[str, typer.Option(help="Why, as a name, such as takedown.", metavar="R")],
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Their duplicates too: else one of those comes back in their place.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the withdrawal back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+) -> None:
+    """Take documents and all that descends from them out of the tiers: the plan is shown first, then carried out.
+
+    Their verdict at L1 becomes `withdrawn_<reason>`. The bytes stay in L0, which has no role in training.
+    """
+    from tier_assets.withdraw import plan_of
+    from tier_assets.withdraw import withdraw as record
+
+    lake = _lake()
+    try:
+        documents, plan = plan_of(lake, doc_id, duplicates)
+        typer.echo(plan)
+        if not (yes or typer.confirm(f"take back the withdrawal of {len(documents)}?" if undo else "withdraw?")):
+            raise typer.Exit(1)
+        record(lake, documents, None if undo else reason)
+    except ValueError as error:
+        raise BadInput(error) from error
+    keys = {f"{corpus}@{snapshot}" for corpus, snapshot in documents.select("corpus", "snapshot").iter_rows()}
+    made = lake.ledger()["tier"].drop_nulls()
+    _run(lake, sorted(keys | set(plan.keys)), str(made.max()) if len(made) else "l0")
+
+
+benchmarks = typer.Typer(no_args_is_help=True, help="Benchmarks: documents that hold their items do not train.")
+app.add_typer(benchmarks, name="benchmarks")
+
+
+@benchmarks.command("add")
+def benchmarks_add(
+    name: Annotated[str, typer.Argument(help="Name of the benchmark, such as gsm8k.", metavar="NAME")],
+    file: Annotated[Path, typer.Argument(help="Its items: JSON Lines, JSON, Parquet, CSV or text.", metavar="FILE")],
+) -> None:
+    """Add a benchmark's items; the next `lake run` drops what holds one of them, and what descends from that."""
+    from tier_assets.benchmarks import add_benchmark
+
+    lake = _lake()
+    try:
+        typer.echo(f"{name}: {add_benchmark(lake, name, file)} new items; `lake run` judges every tier by them")
+    except (ValueError, OSError) as error:
+        raise BadInput(error) from error
+
+
+@benchmarks.command("list")
+def benchmarks_list() -> None:
+    """The lake's benchmarks, their items, and the documents that hold one."""
+    sql(
+        "SELECT benchmark, any_value(items) AS items, count(doc_id) AS documents_hit FROM "
+        "(SELECT benchmark, count(*) AS items FROM benchmarks GROUP BY ALL) LEFT JOIN l1_contaminated USING (benchmark) "
+        "GROUP BY benchmark ORDER BY benchmark",
+        "table",
+    )
+
+
+@app.command()
 def search(
     query: Annotated[str, typer.Argument(help="Words to look for.")],
     k: Annotated[int, typer.Option("-k", help="How many facts.")] = 5,
@@ -248,7 +349,15 @@ def up(port: Annotated[int, typer.Option(help="Port of the page.")] = 3000) -> N
     from tier_assets.instance import PROJECT, dagster_home
 
     lake = _lake()
-    os.environ |= {"LAKE_ROOT": lake.root, "DAGSTER_HOME": str(dagster_home(lake))}
+    home = dagster_home(lake)
+    os.environ |= {"LAKE_ROOT": lake.root, "DAGSTER_HOME": str(home)}
+    # `dg dev`, which Dagster advises, wants a project of its own shape.
+    os.environ["PYTHONWARNINGS"] = ",".join(
+        filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command`:FutureWarning"))
+    )
+    if (model := os.environ.get("LAKE_LLM")) and Path(model).is_dir():
+        os.environ["LAKE_LLM"] = str(Path(model).absolute())
+    os.chdir(home)  # Dagster warns of a dagster.yaml where it starts that is not the instance's
     dagster = Path(sys.executable).with_name("dagster")
     typer.echo(f"http://127.0.0.1:{port} shows the lake {lake.root} (Ctrl-C ends it)", err=True)
     os.execv(dagster, [str(dagster), "dev", "-m", "tier_assets.definitions", "-d", str(PROJECT), "-p", str(port)])

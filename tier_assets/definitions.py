@@ -24,7 +24,7 @@ def build(root: str, llm: GpuLanguageModel | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[*l0.assets, *l1.assets, *l2.assets, *l3.assets, *l4.assets, funnel.funnel],
         asset_checks=build_checks(corpora),
-        jobs=[retiering.all_tiers, retiering.learn_scorer, retiering.report],
+        jobs=[retiering.all_tiers, retiering.find_duplicates, retiering.learn_scorer, retiering.report],
         sensors=[retiering.landing_sensor],
         schedules=[retiering.nightly],
         resources={

@@ -7,6 +7,7 @@ import typer
 from resources.lake import Lake
 from resources.packages import cache_folder
 from tier_assets.l0_raw.corpora import fetch_all
+from tier_assets.l0_raw.expect import expect_languages
 from tier_assets.l0_raw.ingest import ingest
 
 
@@ -33,6 +34,7 @@ def fetch_and_ingest(lake: Lake, full: bool) -> list[str]:
             lake, fetched.folder, corpus=corpus.name, snapshot=corpus.snapshot, licence=corpus.licence,
             format=corpus.format, link=False,
         )  # fmt: skip
+        expect_languages(lake, corpus.name, [corpus.language] if corpus.language else [])
         typer.echo(f"{corpus.name}@{corpus.snapshot}: {len(rows)} new sources", err=True)
         keys.append(f"{corpus.name}@{corpus.snapshot}")
     if not keys:

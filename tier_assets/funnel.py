@@ -6,13 +6,20 @@ import polars as pl
 from dagster_duckdb import DuckDBResource
 
 from resources.catalog import refresh
+from resources.charts import stacked_bars
 from resources.lake import Lake
+from resources.report import drop_reasons
 
 FUNNEL = """
-    SELECT tier, corpus, snapshot, rows_in, rows_kept, rows_rejected, tokens_kept, cpu_s, prompt_tokens, output_tokens
+    SELECT corpus || '@' || snapshot AS partition, tier, rows_in, rows_kept, rows_rejected, tokens_kept, cpu_s,
+           prompt_tokens, output_tokens
     FROM funnel ORDER BY corpus, snapshot, tier"""
+TIERS = """
+    SELECT tier, sum(rows_in)::BIGINT AS rows_in, sum(rows_kept)::BIGINT AS rows_kept,
+           sum(rows_rejected)::BIGINT AS rows_rejected, sum(tokens_kept)::BIGINT AS tokens_kept
+    FROM funnel GROUP BY tier ORDER BY tier"""
 REASONS = """
-    SELECT tier, reason, count(*) AS rows FROM verdicts GROUP BY ALL ORDER BY tier, rows DESC, reason"""
+    SELECT tier, corpus AS name, reason AS part, count(*) AS count FROM verdicts GROUP BY ALL"""
 
 
 def read(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
@@ -22,16 +29,23 @@ def read(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
 
 @dg.asset(deps=["l4_facts"], group_name="reports", kinds={"duckdb"})
 def funnel(lake: dg.ResourceParam[Lake], catalog: DuckDBResource) -> dg.MaterializeResult:
-    """Rows, tokens and costs of every tier and corpus, as they stand in the catalog."""
+    """Rows, tokens and costs of every tier and corpus, as they stand in the catalog; drop reasons as pictures."""
     refresh(lake)
     with catalog.get_connection() as connection:
-        rows, reasons = read(connection, FUNNEL), read(connection, REASONS)
+        rows, tiers, reasons = (read(connection, query) for query in (FUNNEL, TIERS, REASONS))
+    told: dict[str, dg.MetadataValue] = {}
+    for tier in reasons["tier"].unique().sort():
+        found = reasons.filter(tier=tier)
+        by_reason = found.group_by(reason="part").agg(pl.col("count").sum())
+        told[f"drop_reasons_{tier}"] = dg.MetadataValue.md(drop_reasons(by_reason))
+        told[f"drop_reasons_{tier}_by_corpus"] = dg.MetadataValue.md(stacked_bars(found, f"rows dropped at {tier}"))
     return dg.MaterializeResult(
         metadata={
+            "documents_in_l2": int(rows.filter(tier="l2")["rows_kept"].sum()),
+            "facts": int(rows.filter(tier="l4")["rows_kept"].sum()),
+            "tiers": _records(tiers),
+            **told,
             "funnel": _records(rows),
-            "drop_reasons": _records(reasons),
-            "documents_in_l2": int(rows.filter(pl.col("tier") == "l2")["rows_kept"].sum()),
-            "facts": int(rows.filter(pl.col("tier") == "l4")["rows_kept"].sum()),
         }
     )
 

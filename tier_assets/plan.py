@@ -35,12 +35,17 @@ class PartitionStep:
 
 STEPS: tuple[PartitionStep, ...] = (
     PartitionStep("l0_raw", "l0", l0.raw_inputs, lambda lake, model: l0.STEP_VERSION),
-    PartitionStep("l1_filtered", "l1", l1.filter_inputs, lambda lake, model: l1.filter_version(lake)),
+    PartitionStep("l1_texts", "l1", l1.texts_inputs, lambda lake, model: l1.TEXTS_VERSION),
+    PartitionStep("l1_contaminated", "l1", l1.contaminated_inputs, lambda lake, model: l1.CONTAMINATED_VERSION),
+    PartitionStep("l1_filtered", "l1", l1.filter_inputs, lambda lake, model: l1.FILTERED_VERSION),
     PartitionStep("l2_scores", "l2", l2.scores_inputs, lambda lake, model: l2.SCORES_VERSION),
     PartitionStep("l2_selected", "l2", l2.selection_inputs, lambda lake, model: l2.selection_version(lake)),
     PartitionStep("l3_refined", "l3", l3.refinement_inputs, l3.refinement_version),
     PartitionStep("l4_facts", "l4", l4.organization_inputs, lambda lake, model: l4.organization_version(lake)),
 )
+# What comes before the whole lake's documents are compared, and what compares them.
+BEFORE_DUPLICATES = ("l0_raw", "l1_texts", "l1_contaminated")
+COMPARED = ("l1_duplicates",)
 LEARNT = ("l2_annotations", "l2_scorer")
 
 
@@ -67,6 +72,12 @@ def stale_assets(lake: Lake, model: GpuLanguageModel, key: str, to: str = "l4") 
         if not is_current(lake, step.asset, partition, step.inputs(partition), step.version(lake, model)):
             return tuple(s.asset for s in steps[number:])
     return ()
+
+
+def stale_duplicates(lake: Lake) -> tuple[str, ...]:
+    """The asset that compares the whole lake's documents, where it is to be made again."""
+    current = is_current(lake, "l1_duplicates", None, l1.duplicates_inputs(), l1.DUPLICATES_VERSION)
+    return () if current or not lake.slices("l1_texts") else COMPARED
 
 
 def stale_scorer(lake: Lake, model: GpuLanguageModel) -> tuple[str, ...]:

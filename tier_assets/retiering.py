@@ -2,7 +2,7 @@
 stale is made again at night."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -10,12 +10,16 @@ from resources.lake import Lake
 from resources.language_models.resource import GpuLanguageModel
 from tier_assets import plan
 from tier_assets.l0_raw.ingest import register_landing
+from tier_assets.l1_filtered import assets as l1
 from tier_assets.partitions import corpora, partition_of, registered_keys
 
 TIER_ASSETS = tuple(step.asset for step in plan.STEPS)
 
 all_tiers = dg.define_asset_job(
-    "all_tiers", selection=[*TIER_ASSETS], description="L0 to L4 of one partition, with checks"
+    "all_tiers", selection=[*TIER_ASSETS, *plan.COMPARED], description="L0 to L4 of one partition, with checks"
+)
+find_duplicates = dg.define_asset_job(
+    "find_duplicates", selection=[*plan.COMPARED], description="Compare the whole lake's documents"
 )
 learn_scorer = dg.define_asset_job(
     "learn_scorer", selection=[*plan.LEARNT], description="Rate the seed and publish a new scorer"
@@ -24,7 +28,11 @@ learn_scorer = dg.define_asset_job(
 report = dg.define_asset_job("report", selection=["funnel"], description="The funnel of the whole lake")
 
 
-@dg.sensor(jobs=[all_tiers, learn_scorer], minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    jobs=[all_tiers, find_duplicates, learn_scorer],
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def landing_sensor(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake], llm: GpuLanguageModel
 ) -> dg.SensorResult:
@@ -53,29 +61,54 @@ def nightly(
         yield dg.RunRequest(
             run_key=f"nightly:{night}:{found.key}",
             partition_key=found.key,
-            asset_selection=[dg.AssetKey(a) for a in found.assets],
+            asset_selection=_selected(found.assets),
         )
     if not stale:
         yield dg.SkipReason("every partition is current")
 
 
 def _requests(lake: Lake, model: GpuLanguageModel) -> Iterator[dg.RunRequest]:
-    """Runs for what is stale; the run key names the situation, so that each is asked for once."""
+    """Runs for what is stale; the run key names the situation, so that each is asked for once.
+
+    New text is compared with the whole lake's in its own run. What that changes elsewhere, and what a withdrawal or a
+    benchmark changes, comes in the next ones: first the comparison, then what it made stale.
+    """
     learn = plan.stale_scorer(lake, model)
     below = "l1" if learn else "l4"
     stale = list(plan.stale_partitions(lake, model, below))
+    compare = plan.stale_duplicates(lake) and not any(
+        set(found.assets) & set(plan.BEFORE_DUPLICATES) for found in stale
+    )
+    if compare:
+        situation = "".join(lake.state(name) for name in (*l1.duplicates_inputs(), "l1_duplicates"))
+        yield dg.RunRequest(job_name="find_duplicates", run_key=f"duplicates:{_hashed(situation)}")
+        return
     for found in stale:
+        # Often the same rows come out of L1 again: then nothing above it is stale any more.
+        assets = ("l1_filtered",) if found.assets[0] == "l1_filtered" else found.assets
         yield dg.RunRequest(
             job_name="all_tiers",
-            run_key=f"{found.key}:{_situation(lake, found.key)}:{below}",
+            run_key=f"{found.key}:{_situation(lake, found.key)}:{below}:{assets[0]}",
             partition_key=found.key,
-            asset_selection=[dg.AssetKey(a) for a in found.assets],
+            asset_selection=_selected(assets),
         )
     if learn and not stale and lake.partitions("l1_filtered"):
         yield dg.RunRequest(job_name="learn_scorer", run_key=f"learn:{lake.state('l1_filtered')}")
 
 
+def _selected(assets: Sequence[str]) -> list[dg.AssetKey]:
+    """The assets, and between a partition's new texts and its l1 the comparison with the whole lake."""
+    both = set(assets) & set(plan.BEFORE_DUPLICATES) and "l1_filtered" in assets
+    return [dg.AssetKey(asset) for asset in (*assets, *(plan.COMPARED if both else ()))]
+
+
 def _situation(lake: Lake, key: str) -> str:
-    """What a run of the partition would start from: its sources and the published scorer."""
-    states = (lake.state("sources", partition_of(key)), lake.state("scorers"))
-    return hashlib.blake2b(repr(states).encode(), digest_size=8).hexdigest()
+    """What a run of the partition would start from: its sources, the published scorer, and what was decided on it."""
+    partition = partition_of(key)
+    own = ("sources", "withdrawals", "l1_duplicates")
+    states = [*(lake.state(name, partition) for name in own), lake.state("scorers"), lake.state("benchmarks")]
+    return _hashed(repr(states))
+
+
+def _hashed(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -58,23 +58,28 @@ def run(
         if result.success:
             outcome.made.append(name)
         else:
-            outcome.problems[key or "the scorer"] = problem_of(result)
+            outcome.problems[key or ", ".join(assets)] = problem_of(result)
 
-    def wanted(key: str, first: str, last: str) -> tuple[str, ...]:
-        if force:
-            return tuple(step.asset for step in plan.STEPS if first <= step.tier <= last)
-        return plan.stale_assets(lake, model, key, last)
+    def make_partitions(first: str, last: str, among: Sequence[str]) -> None:
+        for key in keys:
+            if force:
+                assets = tuple(step.asset for step in plan.STEPS if first <= step.tier <= last)
+            else:
+                assets = plan.stale_assets(lake, model, key, last)
+            chosen = [asset for asset in assets if asset in among]
+            if chosen and key not in outcome.problems:
+                make("all_tiers", chosen, key)
 
-    for key in keys:
-        if assets := wanted(key, "l0", min(to, "l1")):
-            make("all_tiers", assets, key)
+    make_partitions("l0", min(to, "l1"), plan.BEFORE_DUPLICATES)
+    if to >= "l1":
+        if compared := plan.COMPARED if force else plan.stale_duplicates(lake):
+            make("find_duplicates", compared, None)
+        make_partitions("l1", "l1", ["l1_filtered"])
     if to >= "l2":
         learn = plan.LEARNT if refresh_scorer else plan.stale_scorer(lake, model)
         if learn and lake.partitions("l1_filtered"):
             make("learn_scorer", learn, None)
-    for key in keys:
-        if key not in outcome.problems and (assets := wanted(key, "l2", to)):
-            make("all_tiers", assets, key)
+        make_partitions("l2", to, [step.asset for step in plan.STEPS if step.tier >= "l2"])
     if outcome.made:
         make("report", ["funnel"], None)
     return outcome

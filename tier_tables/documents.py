@@ -81,7 +81,9 @@ L1_TEXTS = Table(
         Column("num_tokens", pl.Int64, "tokens of `text`; null where a rule rejects it", nullable=True),
         Column("extractor", pl.String, "what made the text from the bytes", nullable=True),
         Column("edits", pl.List(EDIT), "operations that turned the extracted text into `text`", nullable=True),
-        Column("text_hash", pl.String, "of the folded text; this and below null where a rule rejects it", nullable=True),
+        Column(
+            "text_hash", pl.String, "of the folded text; this and below null where a rule rejects it", nullable=True
+        ),
         Column("bands", pl.List(pl.Int64), "MinHash bands", nullable=True),
         Column("sketch", pl.Binary, "the smallest shingle hashes, sorted uint32", nullable=True),
     ),
@@ -103,10 +105,10 @@ L1_CONTAMINATED = Table(
 
 L1_DUPLICATES = Table(
     "l1_duplicates",
-    "Every document that was compared with the lake's others, and the cluster of duplicates it is in.",
+    "Every document that was compared with the lake's others. Its cluster of duplicates is named by the one kept: "
+    "coalesce(kept_doc_id, doc_id), so that a cluster that grows changes only the rows that come to it.",
     (
         *doc_columns(),
-        Column("cluster", pl.String, "of two or more; null for a document alone", nullable=True),
         Column("kept_doc_id", pl.String, "the document kept in its place; null where it is itself kept", nullable=True),
         Column("reason", pl.String, "exact_duplicate or near_duplicate; null where it is kept", nullable=True),
         Column("similarity", pl.Float64, "Jaccard with the kept document", nullable=True),

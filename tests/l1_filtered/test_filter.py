@@ -10,9 +10,9 @@ import pytest
 from resources.workers import Workers
 from tier_assets.l1_filtered.clean import Edit, apply_edits
 from tier_assets.l1_filtered.extract import extract
-from tier_assets.l1_filtered.filter import HASHED, filter_batch
+from tier_assets.l1_filtered.filter import filter_batch
 from tier_assets.l1_filtered.try_stages import try_dedup, try_extract, try_judge
-from tier_tables import VERDICTS
+from tier_tables import L1_TEXTS
 
 MAIL = b"Subject: Meeting\n\nShall we meet on Tuesday at ten in the cafe by the river?\nScha\xcc\x88fer\n\n\n\n\nBob\n"
 JSON = json.dumps({"title": "T", "text": "The river rose in the night and the bridge was closed to all traffic."})
@@ -31,6 +31,8 @@ def batch(*records: tuple[bytes, str | None]) -> pl.DataFrame:
             "doc_id": [f"d{number}" for number in range(len(records))],
             "corpus": "c",
             "snapshot": "s",
+            "source_id": "f",
+            "licence": pl.Series([None] * len(records), dtype=pl.String),
             "uri": "u",
             "content_type": pl.Series([kind for _, kind in records], dtype=pl.String),
             "raw": pl.Series([raw for raw, _ in records], dtype=pl.Binary),
@@ -46,28 +48,28 @@ def test_filter_batch_good_and_bad_rows_are_kept_or_have_a_verdict(pool):
         (b"", None),
         (b"too short", "text/plain"),
     )
-    filtered = filter_batch(raw, pool)
-    assert filtered.rows["doc_id"].to_list() == ["d0", "d1"]
-    assert dict(filtered.verdicts.select("doc_id", "reason").iter_rows()) == {
-        "d2": "not_text",
-        "d3": "empty_text",
-        "d4": "too_few_words",
-    }
-    assert filtered.rows.schema == HASHED
-    assert filtered.verdicts.schema == VERDICTS.schema
-    assert set(filtered.verdicts["tier"]) == {"l1"}
+    rows = filter_batch(raw, pool)
+    assert rows.schema == L1_TEXTS.schema
+    assert rows.select("doc_id", "reason").rows() == [
+        ("d0", None),
+        ("d1", None),
+        ("d2", "not_text"),
+        ("d3", "empty_text"),
+        ("d4", "too_few_words"),
+    ]
+    assert rows["text"].is_null().to_list() == [False, False, True, True, False]  # what a rule rejects can be read
+    assert rows["sketch"].is_null().to_list() == [False, False, True, True, True]
 
 
 def test_filter_batch_page_beyond_its_cpu_seconds_is_a_verdict():
     with Workers(num_workers=1, cpu_s=1.0) as quick:
         filtered = filter_batch(batch((LONG, "text/html"), (JSON.encode(), "application/json")), quick)
-    assert filtered.verdicts.select("doc_id", "reason").rows() == [("d0", "timed_out")]
-    assert filtered.rows["doc_id"].to_list() == ["d1"]
+    assert filtered.select("doc_id", "reason").rows() == [("d0", "timed_out"), ("d1", None)]
 
 
 def test_filter_batch_row_counts_and_edits_match_its_text(pool):
-    row = filter_batch(batch((MAIL, "message/rfc822")), pool).rows.row(0, named=True)
-    assert (row["title"], row["extractor"], row["language"], row["domain"]) == ("Meeting", "mail_plain", "en", "c")
+    row = filter_batch(batch((MAIL, "message/rfc822")), pool).row(0, named=True)
+    assert (row["title"], row["extractor"], row["language"], row["source_id"]) == ("Meeting", "mail_plain", "en", "f")
     assert row["text"].endswith("Schäfer\n\nBob")
     assert (row["num_chars"], row["num_words"]) == (len(row["text"]), len(row["text"].split()))
     assert 0 < row["num_tokens"] < row["num_chars"]
@@ -76,8 +78,8 @@ def test_filter_batch_row_counts_and_edits_match_its_text(pool):
 
 
 def test_filter_batch_no_rows_give_no_rows(pool):
-    filtered = filter_batch(batch(), pool)
-    assert (filtered.rows.height, filtered.verdicts.height) == (0, 0)
+    assert filter_batch(batch(), pool).schema == L1_TEXTS.schema
+    assert filter_batch(batch(), pool).height == 0
 
 
 def test_filter_batch_without_its_columns_is_refused(pool):

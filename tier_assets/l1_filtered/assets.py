@@ -1,8 +1,7 @@
-"""L1 in Dagster: raw records become extracted, cleaned, judged, de-duplicated text."""
+"""L1 in Dagster: raw records become text (`l1_texts`), which is compared with benchmarks (`l1_contaminated`) and with
+the whole lake's documents (`l1_duplicates`); what none of these drops is `l1_filtered`."""
 
-import tempfile
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 import polars as pl
@@ -12,62 +11,246 @@ from resources.delta import Stage
 from resources.lake import Lake
 from resources.progress import bar
 from resources.report import described, materialisation
-from resources.step import Step, code_version, reads_of
+from resources.step import Step, code_version, reads_of, same_reads
 from tier_assets.l1_filtered import filter as filtering
-from tier_assets.l1_filtered.deduplicate import exact_duplicates
+from tier_assets.l1_filtered.decontaminate import benchmark_index, contaminated
+from tier_assets.l1_filtered.deduplicate import CLUSTERED, PRINTS, clustered, update_clusters
+from tier_assets.l1_filtered.exclude import excluded, verdicts
 from tier_assets.partitions import backfill, corpora, partition_of
+from tier_tables import L1_CONTAMINATED, L1_DUPLICATES, L1_FILTERED
 
-STEP_VERSION = 1
-RAW_COLUMNS = ("doc_id", "corpus", "snapshot", "uri", "content_type", "raw")
+Partition = dict[str, str]
+TEXTS_VERSION = code_version("l1_texts", 2)
+CONTAMINATED_VERSION = code_version("l1_contaminated", 1)
+DUPLICATES_VERSION = code_version("l1_duplicates", 1, TEXTS_VERSION)
+FILTERED_VERSION = code_version("l1_filtered", 2)
+JUDGED = ("doc_id", "source_id", "reason", "detail", "language", "num_tokens")
 
 
 def filter_settings(lake: Lake) -> filtering.FilterSettings:
-    """The lake's settings of L1."""
+    """The lake's settings of L1: bounds of time and memory, which shape no row that stays within them."""
     return filtering.SMOKE if lake.settings == "smoke" else filtering.DEFAULT
 
 
-def filter_inputs(partition: dict[str, str]) -> dict[str, dict[str, str]]:
-    """What filtering a partition reads."""
+def texts_inputs(partition: Partition) -> dict[str, Partition]:
+    """What extracting a partition reads."""
     return {"l0_raw": partition}
 
 
-def filter_version(lake: Lake) -> str:
-    """Version of L1; bounds of time and memory do not shape rows that stay within them."""
-    return code_version("l1_filtered", STEP_VERSION)
+def contaminated_inputs(partition: Partition) -> dict[str, Partition]:
+    """What comparing a partition with benchmarks reads."""
+    return {"l1_texts": partition, "benchmarks": {}}
 
 
-def filter_partition(
-    raw: Iterable[pl.DataFrame], settings: filtering.FilterSettings, rows: Stage, verdicts: Stage, key: str, total: int
-) -> int:
-    """Filter a partition's batches into two stages; returns the tokens of the duplicates.
+def duplicates_inputs() -> dict[str, Partition]:
+    """What comparing the lake's documents with each other reads."""
+    return {name: {} for name in ("l1_texts", "l1_contaminated", "sources", "withdrawals", "corpora")}
 
-    Texts wait in a scratch file until the whole partition's hashes are known: memory holds a batch and the hashes.
-    """
-    hashes: list[pl.DataFrame] = []
-    with tempfile.TemporaryDirectory(prefix="l1-") as scratch, filtering.open_workers(settings) as pool:
-        files = []
-        with bar(f"filtering {key}", total) as move:
-            done = 0
-            for number, batch in enumerate(raw):
-                filtered = filtering.filter_batch(batch, pool, settings)
-                verdicts.write(filtered.verdicts)
-                if len(filtered.rows):
-                    files.append(Path(scratch, f"{number}.parquet"))
-                    filtered.rows.drop("text_hash").write_parquet(files[-1])
-                    hashes.append(filtered.rows.select("doc_id", "corpus", "snapshot", "num_tokens", "text_hash"))
-                move(done := done + len(batch))
-        if not files:
-            return 0
-        # By doc_id: the same rows are kept however the files lie.
-        whole = pl.concat(hashes).sort("doc_id")
-        dropped = exact_duplicates(whole).join(whole.select("doc_id", "corpus", "snapshot", "num_tokens"), on="doc_id")
-        verdicts.write(filtering.verdicts(dropped))
-        rows.write(pl.scan_parquet(files).join(dropped.lazy().select("doc_id"), on="doc_id", how="anti"))
-        return int(dropped["num_tokens"].sum())
+
+def filter_inputs(partition: Partition) -> dict[str, Partition]:
+    """What filtering a partition reads."""
+    own = ("l1_texts", "l1_contaminated", "l1_duplicates", "sources", "withdrawals")
+    return {"corpora": {"corpus": partition["corpus"]}, **dict.fromkeys(own, partition)}
+
+
+def extract_partition(
+    raw: Iterable[pl.DataFrame], known: pl.Series, settings: filtering.FilterSettings, rows: Stage, key: str, total: int
+) -> None:
+    """Write the texts of the records that `known` doc_ids lack; memory holds a batch."""
+    with filtering.open_workers(settings) as pool, bar(f"extracting {key}", total) as move:
+        done = 0
+        for batch in raw:
+            fresh = batch.filter(~pl.col("doc_id").is_in(known.implode()))
+            if len(fresh):
+                rows.write(filtering.filter_batch(fresh, pool, settings))
+            move(done := done + len(batch))
 
 
 @dg.asset(
     deps=["l0_raw"],
+    partitions_def=corpora,
+    backfill_policy=backfill,
+    group_name="l1_filtered",
+    kinds={"delta"},
+    metadata=described("l1_texts"),
+)
+def l1_texts(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]) -> None:
+    """Text of every record, and which rule rejects it. What was extracted before by the same code is not again."""
+    for key in context.partition_keys:
+        partition = partition_of(key)
+        gate.require("l1", **partition)
+        settings = filter_settings(lake)
+        reads = reads_of(lake, texts_inputs(partition))
+        total = sum(s.num_rows for s in lake.slices("l0_raw", partition))
+        last = lake.last_step("l1_texts", partition)
+        # With nothing new to read it was asked for again: by hand, or to mend it.
+        adds = last is not None and last["code_version"] == TEXTS_VERSION and not same_reads(last, reads)
+        known = lake.scan("l1_texts", partition).select("doc_id").collect()["doc_id"] if adds else pl.Series([""])
+        with Step(lake, "l1", "l1_texts", partition, context.run.run_id, TEXTS_VERSION, reads) as step:
+            rows = step.stage("l1_texts")
+            raw = lake.batches("l0_raw", partition, filtering.NEEDED, settings.batch_rows)
+            extract_partition(raw, known, settings, rows, key, total)
+            step.commit(rows, "extend" if adds else "replace")
+            step.counts(rows_in=total, rows_kept=total)
+        by_extractor = lake.scan("l1_texts", partition).group_by("extractor").agg(pl.len().alias("count"))
+        context.add_asset_metadata(
+            {"records": total, "newly_extracted": rows.num_rows, "by_extractor": _told(by_extractor, "extractor")},
+            asset_key="l1_texts",
+            partition_key=key,
+        )
+
+
+@dg.asset(
+    deps=["l1_texts"],
+    partitions_def=corpora,
+    backfill_policy=backfill,
+    group_name="l1_filtered",
+    kinds={"delta"},
+    metadata=described("l1_contaminated"),
+)
+def l1_contaminated(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
+    """Documents that hold items of the lake's benchmarks (`lake benchmarks add`)."""
+    items = lake.scan("benchmarks").select("benchmark", "item", "text").collect()
+    index = benchmark_index(items) if len(items) else None
+    for key in context.partition_keys:
+        partition = partition_of(key)
+        reads = reads_of(lake, contaminated_inputs(partition))
+        with Step(lake, "l1", "l1_contaminated", partition, context.run.run_id, CONTAMINATED_VERSION, reads) as step:
+            rows = step.stage("l1_contaminated")
+            found = [L1_CONTAMINATED.empty()]
+            if index is not None:
+                columns = ("doc_id", "reason", "text")
+                for batch in lake.batches("l1_texts", partition, columns, filter_settings(lake).batch_rows):
+                    texts = batch.filter(pl.col("reason").is_null()).select("doc_id", "text")
+                    hits = contaminated(texts, index).with_columns(pl.lit(v).alias(c) for c, v in partition.items())
+                    found.append(hits.select(L1_CONTAMINATED.schema.names()))
+            hits = pl.concat(found).sort("doc_id")
+            standing = lake.scan("l1_contaminated", partition).collect().sort("doc_id")
+            if lake.last_step("l1_contaminated", partition) is not None and hits.equals(standing):
+                step.carry()
+            else:
+                rows.write(hits)
+                step.commit(rows)
+            step.counts(rows_in=sum(s.num_rows for s in lake.slices("l1_texts", partition)), rows_kept=len(hits))
+        by_benchmark = hits.lazy().group_by("benchmark").agg(pl.len().alias("count"))
+        context.add_asset_metadata(
+            {"benchmark_items": len(items), "documents_hit": len(hits), "hits": _told(by_benchmark, "benchmark")},
+            asset_key="l1_contaminated",
+            partition_key=key,
+        )
+
+
+def excluded_from(lake: Lake, partition: Partition, texts: pl.DataFrame) -> pl.DataFrame:
+    """Which of the partition's `texts` L1 does not keep, whatever their duplicates."""
+    expected = lake.scan("corpora", {"corpus": partition["corpus"]}).sort("registered_at").collect()
+    return excluded(
+        texts,
+        lake.scan("sources", partition).collect(),
+        lake.scan("withdrawals", partition).collect(),
+        lake.scan("l1_contaminated", partition).collect(),
+        expected["languages"].to_list()[-1] if len(expected) else [],
+    )
+
+
+def prints_of(lake: Lake) -> pl.LazyFrame:
+    """The fingerprints of every document that may be kept, lazily: only ids are read here."""
+    outside = [pl.DataFrame(schema={"doc_id": pl.String})]
+    for piece in lake.slices("l1_texts"):
+        texts = lake.scan("l1_texts", piece.partition).select(JUDGED).collect()
+        outside.append(excluded_from(lake, piece.partition, texts).select("doc_id"))
+    prints = lake.scan("l1_texts").filter(pl.col("reason").is_null()).select(PRINTS.names())
+    return prints.join(pl.concat(outside).lazy(), on="doc_id", how="anti")
+
+
+def compared(prints: pl.LazyFrame, before: pl.DataFrame | None) -> pl.DataFrame:
+    """Rows of L1_DUPLICATES for all documents with `prints`, from scratch or from those found `before`, by doc_id."""
+    now = prints.select("doc_id", "corpus", "snapshot").collect(engine="streaming")
+    if before is None:
+        found = clustered(prints)
+    else:
+        new_ids = now.join(before, on="doc_id", how="anti")["doc_id"]
+        gone_ids = before.join(now, on="doc_id", how="anti")["doc_id"]
+        found = update_clusters(prints, _as_clusters(before), new_ids, gone_ids)
+    columns = L1_DUPLICATES.schema.names()
+    dropped = found.filter(pl.col("kept_doc_id").is_not_null()).select(columns)
+    kept = now.join(dropped, on="doc_id", how="anti")
+    return pl.concat([dropped, kept], how="diagonal").select(columns).sort("doc_id")
+
+
+def _as_clusters(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of L1_DUPLICATES that are in a cluster of two or more, as CLUSTERED."""
+    named = rows.with_columns(cluster=pl.coalesce("kept_doc_id", "doc_id"))
+    return named.filter(pl.col("cluster").is_duplicated()).select(CLUSTERED.names()).cast(dict(CLUSTERED))
+
+
+@dg.asset(
+    deps=["l1_texts", "l1_contaminated"],
+    group_name="l1_filtered",
+    kinds={"delta"},
+    metadata=described("l1_duplicates"),
+    # It looks at the whole lake: one at a time.
+    pool="l1_duplicates",
+)
+def l1_duplicates(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """Clusters of duplicates over all partitions: new documents against all that came before."""
+    reads = reads_of(lake, duplicates_inputs())
+    last = lake.last_step("l1_duplicates")
+    # With nothing new to read it was asked for again: by hand, or to mend it.
+    anew = last is None or last["code_version"] != DUPLICATES_VERSION or same_reads(last, reads)
+    with Step(lake, "l1", "l1_duplicates", None, context.run.run_id, DUPLICATES_VERSION, reads) as step:
+        before = lake.scan("l1_duplicates").collect().sort("doc_id")
+        found = compared(prints_of(lake), None if anew else before)
+        changed = 0
+        for piece in lake.slices("l1_texts"):
+            is_own = pl.all_horizontal(pl.col(column) == value for column, value in piece.partition.items())
+            rows, standing = found.filter(is_own), before.filter(is_own)
+            if anew or not rows.equals(standing) or not lake.slices("l1_duplicates", piece.partition):
+                stage = step.stage("l1_duplicates", **piece.partition)
+                stage.write(rows)
+                step.commit(stage)
+                changed += 1
+        num_dropped = int(found["kept_doc_id"].is_not_null().sum())
+        step.counts(rows_in=len(found), rows_kept=len(found) - num_dropped, rows_rejected=num_dropped)
+    dropped = found.lazy().filter(pl.col("kept_doc_id").is_not_null())
+    return dg.MaterializeResult(
+        metadata={
+            "documents": len(found),
+            "clusters": found["kept_doc_id"].drop_nulls().n_unique(),
+            "partitions_changed": changed,
+            "dropped": _told(dropped.group_by("reason").agg(pl.len().alias("count")), "reason"),
+            "by_corpus": _told(dropped.group_by("corpus").agg(pl.len().alias("count")), "corpus"),
+        }
+    )
+
+
+def verdicts_of(lake: Lake, partition: Partition) -> tuple[pl.DataFrame, int]:
+    """L1's verdicts on a partition, by doc_id, and the tokens of what they drop (0 for what the rules reject)."""
+    texts = lake.scan("l1_texts", partition).select(JUDGED).collect()
+    outside = excluded_from(lake, partition, texts)
+    twins = lake.scan("l1_duplicates", partition).filter(pl.col("kept_doc_id").is_not_null()).collect()
+    twins = twins.join(outside, on="doc_id", how="anti").join(texts, on="doc_id", how="semi")
+    both = [outside, twins.select("doc_id", "reason", "kept_doc_id", "similarity")]
+    dropped = pl.concat(both, how="diagonal").with_columns(pl.lit(v).alias(c) for c, v in partition.items())
+    tokens = texts.join(dropped, on="doc_id", how="semi")["num_tokens"].sum()
+    return verdicts(dropped).sort("doc_id"), int(tokens)
+
+
+def is_carried(lake: Lake, partition: Partition, reads: list[dict], found: pl.DataFrame) -> bool:
+    """Whether what stands is what would be written: other inputs, but the same texts and verdicts.
+
+    Then the slice is left as it is, and no tier above has anything to do.
+    """
+    last = lake.last_step("l1_filtered", partition)
+    if last is None or last["code_version"] != FILTERED_VERSION or same_reads(last, reads):
+        return False
+    before: Mapping[str, str] = {r["table"]: r["state"] for r in last["input_versions"]}  # type: ignore[attr-defined]
+    same_texts = before.get("l1_texts") == lake.state("l1_texts", partition)
+    standing = lake.scan("verdicts", {"tier": "l1", **partition}).collect().sort("doc_id")
+    return same_texts and found.equals(standing)
+
+
+@dg.asset(
+    deps=["l1_texts", "l1_contaminated", "l1_duplicates"],
     partitions_def=corpora,
     backfill_policy=backfill,
     group_name="l1_filtered",
@@ -79,37 +262,42 @@ def l1_filtered(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake],
     for key in context.partition_keys:
         partition = partition_of(key)
         gate.require("l1", **partition)
-        settings = filter_settings(lake)
         reads = reads_of(lake, filter_inputs(partition))
-        total = sum(s.num_rows for s in lake.slices("l0_raw", partition))
-        with Step(lake, "l1", "l1_filtered", partition, context.run.run_id, filter_version(lake), reads) as step:
-            rows, verdicts = step.stage("l1_filtered"), step.stage("verdicts", tier="l1")
-            raw = lake.batches("l0_raw", partition, RAW_COLUMNS, settings.batch_rows)
-            tokens_rejected = filter_partition(raw, settings, rows, verdicts, key, total)
-            step.commit(verdicts)
-            written = step.commit(rows)
-            files = [f"{lake.path('l1_filtered')}/{path}" for path, _, _ in rows.files]
-            tokens = 0
-            if files:
-                tokens = pl.scan_parquet(files).select(pl.col("num_tokens").sum()).collect().item()
+        with Step(lake, "l1", "l1_filtered", partition, context.run.run_id, FILTERED_VERSION, reads) as step:
+            rows, rejected = step.stage("l1_filtered"), step.stage("verdicts", tier="l1")
+            found, tokens_rejected = verdicts_of(lake, partition)
+            if is_carried(lake, partition, reads, found):
+                step.carry()
+            else:
+                rejected.write(found)
+                texts = lake.scan("l1_texts", partition).join(found.lazy().select("doc_id"), on="doc_id", how="anti")
+                rows.write(texts.with_columns(domain=pl.col("corpus")).select(L1_FILTERED.schema.names()))
+                step.commit(rejected)
+                step.commit(rows)
+            total = sum(s.num_rows for s in lake.slices("l1_texts", partition))
+            tokens = lake.scan("l1_texts", partition).select(pl.col("num_tokens").sum()).collect().item()
             step.counts(
                 rows_in=total,
-                rows_kept=written.num_rows,
-                rows_rejected=verdicts.num_rows,
-                tokens_in=tokens + tokens_rejected,
-                tokens_kept=tokens,
+                rows_kept=total - len(found),
+                rows_rejected=len(found),
+                tokens_in=tokens,
+                tokens_kept=tokens - tokens_rejected,
                 tokens_rejected=tokens_rejected,
             )
-        found = lake.scan("verdicts", {"tier": "l1", **partition}).group_by("reason").agg(pl.len().alias("count"))
         shown = lake.scan("l1_filtered", partition).select("title", "language", "num_tokens", "text").head(4)
+        reasons = found.group_by("reason").agg(pl.len().alias("count"))
         context.add_asset_metadata(
             # In tokens only what is kept is known: what the rules reject is not counted.
-            materialisation(
-                step.all_counts() | {"tokens_in": 0, "tokens_rejected": 0}, found.collect(), shown.collect()
-            ),
+            materialisation(step.all_counts() | {"tokens_in": 0, "tokens_rejected": 0}, reasons, shown.collect()),
             asset_key="l1_filtered",
             partition_key=key,
         )
 
 
-assets = [l1_filtered]
+def _told(counts: pl.LazyFrame, name: str) -> str:
+    """`a 12, b 3`: the counts by name, most first."""
+    rows = counts.sort("count", name, descending=[True, False]).collect().select(name, "count").iter_rows()
+    return ", ".join(f"{value or 'none'} {number:,}" for value, number in rows) or "none"
+
+
+assets = [l1_texts, l1_contaminated, l1_duplicates, l1_filtered]
