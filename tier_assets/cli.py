@@ -287,9 +287,9 @@ def benchmarks_add(
 def benchmarks_list() -> None:
     """The lake's benchmarks, their items, and the documents that hold one."""
     sql(
-        "SELECT benchmark, any_value(items) AS items, count(doc_id) AS documents_hit FROM "
-        "(SELECT benchmark, count(*) AS items FROM benchmarks GROUP BY ALL) LEFT JOIN l1_contaminated USING (benchmark) "
-        "GROUP BY benchmark ORDER BY benchmark",
+        "SELECT benchmark, any_value(items) AS items, count(doc_id) AS documents_hit "
+        "FROM (SELECT benchmark, count(*) AS items FROM benchmarks GROUP BY ALL) "
+        "LEFT JOIN l1_contaminated USING (benchmark) GROUP BY benchmark ORDER BY benchmark",
         "table",
     )
 

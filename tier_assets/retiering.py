@@ -56,7 +56,7 @@ def nightly(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Makes again what is stale: after a change of settings, prompts or model, or a run that failed."""
     night = f"{context.scheduled_execution_time:%Y-%m-%d}"
-    stale = list(plan.stale_partitions(lake, llm))
+    stale = list(plan.stale_partitions(lake, llm, "l1" if plan.stale_scorer(lake, llm) else "l4"))
     for found in stale:
         yield dg.RunRequest(
             run_key=f"nightly:{night}:{found.key}",
@@ -76,10 +76,8 @@ def _requests(lake: Lake, model: GpuLanguageModel) -> Iterator[dg.RunRequest]:
     learn = plan.stale_scorer(lake, model)
     below = "l1" if learn else "l4"
     stale = list(plan.stale_partitions(lake, model, below))
-    compare = plan.stale_duplicates(lake) and not any(
-        set(found.assets) & set(plan.BEFORE_DUPLICATES) for found in stale
-    )
-    if compare:
+    extracting = any(set(found.assets) & set(plan.BEFORE_DUPLICATES) for found in stale)
+    if plan.stale_duplicates(lake) and not extracting:
         situation = "".join(lake.state(name) for name in (*l1.duplicates_inputs(), "l1_duplicates"))
         yield dg.RunRequest(job_name="find_duplicates", run_key=f"duplicates:{_hashed(situation)}")
         return

@@ -67,9 +67,7 @@ def plan(doc_ids: Sequence[str], members: pl.DataFrame, lineage: pl.DataFrame, d
     back = duplicates.filter(pl.col("kept_doc_id").is_in(list(doc_ids)) & ~pl.col("doc_id").is_in(list(doc_ids)))
     return Plan(
         pl.concat(leave).unique().sort("table", "corpus", "snapshot", "id"),
-        back.select(pl.lit("l1_filtered").alias("table"), pl.col("doc_id").alias("id"), "corpus", "snapshot").sort(
-            "id"
-        ),
+        back.select(table=pl.lit("l1_filtered"), id="doc_id", corpus="corpus", snapshot="snapshot").sort("id"),
     )
 
 

@@ -180,7 +180,7 @@ def compared(prints: pl.LazyFrame, before: pl.DataFrame | None) -> pl.DataFrame:
 def _as_clusters(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows of L1_DUPLICATES that are in a cluster of two or more, as CLUSTERED."""
     named = rows.with_columns(cluster=pl.coalesce("kept_doc_id", "doc_id"))
-    return named.filter(pl.col("cluster").is_duplicated()).select(CLUSTERED.names()).cast(dict(CLUSTERED))
+    return named.filter(pl.col("cluster").is_duplicated()).select(CLUSTERED.names()).cast(CLUSTERED)
 
 
 @dg.asset(

@@ -62,7 +62,7 @@ def excluded(
         .when(by_rule & (pl.col("why") == pl.col("reason"))).then(pl.col("detail"))
     )  # fmt: skip
     found = joined.with_columns(why=reason).filter(pl.col("why").is_not_null())
-    return found.select("doc_id", reason="why", detail=detail).cast(dict(EXCLUDED))
+    return found.select("doc_id", reason="why", detail=detail).cast(EXCLUDED)
 
 
 def standing(withdrawals: pl.DataFrame) -> pl.DataFrame:

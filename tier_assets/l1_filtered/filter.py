@@ -17,23 +17,11 @@ from tier_assets.l1_filtered.deduplicate import fingerprint
 from tier_assets.l1_filtered.read import MAX_TEXT_BYTES, Record, Text, read_record
 from tier_assets.l1_filtered.rules import judge
 from tier_tables import L1_TEXTS
-from tier_tables.documents import EDIT
 
 NEEDED: Final = ("doc_id", "corpus", "snapshot", "source_id", "licence", "uri", "content_type", "raw")
 KEYS: Final = ("doc_id", "corpus", "snapshot", "source_id", "licence")
-READ: Final = pl.Schema(
-    {
-        **{name: L1_TEXTS.schema[name] for name in KEYS},
-        "reason": pl.String,
-        "detail": pl.String,
-        "title": pl.String,
-        "text": pl.String,
-        "language": pl.String,
-        "language_score": pl.Float64,
-        "extractor": pl.String,
-        "edits": pl.List(EDIT),
-    }
-)
+MADE: Final = ("reason", "detail", "title", "text", "language", "language_score", "extractor", "edits")
+READ: Final = pl.Schema({name: L1_TEXTS.schema[name] for name in (*KEYS, *MADE)})
 
 
 @dataclass(frozen=True)
