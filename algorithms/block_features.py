@@ -15,7 +15,6 @@ In: `Blocks`. Out: float32 arrays, a row a block. About 0.2 ms a page of 200 blo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 import numba
@@ -51,78 +50,23 @@ from algorithms.page_blocks import (
     WORDS,
     Blocks,
 )  # fmt: skip
+from algorithms.page_hints import NUM_HINTS
+from algorithms.page_outline import NUM_OUTLINE, outline
 from algorithms.page_words import ABOVE_TAGS, CLASS_GROUPS, NAMED_TAGS, WORD_GROUPS
 
 LEVELS: Final = 5  # elements above a block whose sums are features
 NEIGHBOURS: Final = (-2, -1, 1, 2)
 NUM_CLASS_GROUPS, NUM_WORD_GROUPS, NUM_ABOVE_TAGS = len(CLASS_GROUPS), len(WORD_GROUPS), len(ABOVE_TAGS)
 OWN_FEATURES, PAGE_FEATURES, PATH_FEATURES = 18, 12, 5
-# What pages say of their own kind: (words, where to look). Substrings, since a pattern over 150 kB costs milliseconds.
-PAGE_HINTS: Final = (
-    (("NewsArticle", '"Article"', '"BlogPosting"'), "schema"),
-    (("DiscussionForumPosting", "QAPage", '"Question"', '"Answer"', '"Comment"'), "schema"),
-    (('"Product"', '"Offer"', "AggregateOffer", "ProductGroup"), "schema"),
-    (("ItemList", "CollectionPage", "SearchResultsPage"), "schema"),
-    (("article",), "og:type"),
-    (("product",), "og:type"),
-    (("website",), "og:type"),
-    (("discourse", "xenforo", "phpbb", "vbulletin", "flarum", "invision", "stackexchange", "mybb"), "start"),
-    (("articleBody", "entry-content"), "page"),
-    (("forum", "thread", "topic", "/t/", "question", "discuss", "communit", "/r/", "answers"), "address"),
-    (("/product", "/dp/", "/item", "/p/", "/shop", "/buy", "sku"), "address"),
-    (("categor", "collection", "/c/", "/tag", "search", "/browse", "/list", "archive"), "address"),
-    (("doc", "/api", "reference", "manual", "guide", "help", "wiki", "tutorial", "learn"), "address"),
-    (("news", "blog", "article", "story", "stories", "post", "/19", "/20"), "address"),
-    (("service", "solution", "about", "pricing", "feature", "platform"), "address"),
-)
-ARTICLE_HINTS, OTHER_HINTS = (0, 4, 8), (1, 2, 5, 7, 9)
 IS_LI, IS_H1 = NAMED_TAGS.index("li") + 1, NAMED_TAGS.index("h1") + 1
-START_CHARS: Final = 20_000
-MAX_TYPES, TYPE_CHARS = 100, 60  # schema.org types read of a page, and characters of each
-NUM_HINTS: Final = len(PAGE_HINTS) + 3
 NUM_FEATURES: Final = (
     OWN_FEATURES + NUM_WORD_GROUPS + NUM_ABOVE_TAGS + 6 * LEVELS + 2 * NUM_CLASS_GROUPS + 7 * len(NEIGHBOURS)
-    + NUM_WORD_GROUPS + 4 + PAGE_FEATURES + NUM_HINTS + PATH_FEATURES
+    + NUM_WORD_GROUPS + 4 + PAGE_FEATURES + NUM_OUTLINE + NUM_HINTS + PATH_FEATURES
 )  # fmt: skip
 CONTEXT_STEPS: Final = 3
 CONTEXT_WINDOWS: Final = (5, 15)
 CONTEXT_LEVELS: Final = 4
 NUM_CONTEXT: Final = 1 + 2 * CONTEXT_STEPS + len(CONTEXT_WINDOWS) + 4 + CONTEXT_LEVELS + 1
-
-
-def page_hints(html: str, url: str | None) -> np.ndarray:
-    """What the page's metadata and address say of its kind: 1 or 0 for each of PAGE_HINTS, then the depth of the
-    address (-1: none), the hyphens in its last part and that part's length."""
-    address, og_type = (url or "").lower(), html.find("og:type")
-    places = {
-        "schema": "".join(html[at : at + TYPE_CHARS] for at in _places(html, '"@type"')),
-        "og:type": html[max(0, og_type - 60) : og_type + 60] if og_type >= 0 else "",
-        "start": html[:START_CHARS].lower(),
-        "page": html,
-        "address": address,
-    }
-    hints_H = np.zeros(NUM_HINTS, np.float32)
-    for position, (words, place) in enumerate(PAGE_HINTS):
-        hints_H[position] = any(word in places[place] for word in words)
-    path = address.split("://")[-1].partition("/")[2].rstrip("/")
-    last = path.rpartition("/")[2]
-    hints_H[-3:] = (path.count("/") + bool(path) if url else -1), last.count("-") + last.count("_"), len(last)
-    return hints_H
-
-
-def _places(text: str, word: str) -> Iterator[int]:
-    """Where `word` stands in `text`, the first MAX_TYPES times."""
-    at = text.find(word)
-    for _ in range(MAX_TYPES):
-        if at < 0:
-            return
-        yield at
-        at = text.find(word, at + 1)
-
-
-def is_article(hints_H: np.ndarray) -> bool:
-    """Whether the page calls itself an article, and nothing in it a forum, a question or a product."""
-    return bool(hints_H[list(ARTICLE_HINTS)].any() and not hints_H[list(OTHER_HINTS)].any())
 
 
 def block_features(blocks: Blocks, hints_H: np.ndarray) -> np.ndarray:
@@ -131,6 +75,10 @@ def block_features(blocks: Blocks, hints_H: np.ndarray) -> np.ndarray:
     if len(features_BF):
         features_BF[:, NUM_FEATURES - NUM_HINTS - PATH_FEATURES : NUM_FEATURES - PATH_FEATURES] = hints_H
         _features(blocks.numbers_BK, blocks.elements_EK, features_BF)
+        outline_BO = np.zeros((len(features_BF), NUM_OUTLINE), np.float32)
+        outline(blocks.numbers_BK, blocks.elements_EK, outline_BO)
+        last = NUM_FEATURES - NUM_HINTS - PATH_FEATURES
+        features_BF[:, last - NUM_OUTLINE : last] = outline_BO
     return features_BF
 
 
@@ -376,4 +324,4 @@ def _context(blocks_BK, elements_EK, share_B, out_BF):  # type: ignore[no-untype
         f[k + CONTEXT_LEVELS] = path_B[b]
 
 
-__all__ = ["NUM_CONTEXT", "NUM_FEATURES", "block_features", "context_features", "is_article", "page_hints"]
+__all__ = ["NUM_CONTEXT", "NUM_FEATURES", "block_features", "context_features"]

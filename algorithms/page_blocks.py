@@ -34,10 +34,11 @@ BLOCK_NUMBERS: Final = (
 ) = range(len(BLOCK_NUMBERS))  # fmt: skip
 ELEMENT_NUMBERS: Final = (
     "parent", "tag", "own_classes", "classes_above", "tags_above", "path", "depth", "chars", "link_chars", "blocks",
-    "p_chars",
+    "p_chars", "open", "open_end", "close", "close_end",
 )  # fmt: skip
 (
     PARENT, TAG, OWN_MASK, ABOVE_MASK, ABOVE_TAG, PATH, DEPTH, E_CHARS, E_LINK_CHARS, E_BLOCKS, E_P_CHARS,
+    OPEN, OPEN_END, CLOSE, CLOSE_END,
 ) = range(len(ELEMENT_NUMBERS))  # fmt: skip
 # Stands where block-level elements were left out between texts, so that these do not run together.
 SEPARATOR: Final = np.frombuffer(bytearray(b"<div></div>"), np.uint8)
@@ -71,13 +72,11 @@ def read_blocks(page: str) -> Blocks:
 
 def cut(blocks: Blocks, keep_B: np.ndarray) -> str:
     """The page with only the blocks of `keep_B` (bool) and the elements around them."""
-    out = np.empty(5 * len(blocks.page) + len(SEPARATOR), np.uint8)  # at worst every three bytes, <p>, end as one
     keep_E = np.zeros(len(blocks.elements_EK), np.bool_)
-    for element in blocks.numbers_BK[keep_B, INNERMOST]:
-        while element >= 0 and not keep_E[element]:
-            keep_E[element] = True
-            element = blocks.elements_EK[element, PARENT]
-    size = _cut(blocks.page, TABLES[0], TABLES[1], blocks.numbers_BK, keep_B, keep_E, SEPARATOR, out)
+    out = np.empty(len(blocks.page) + len(SEPARATOR) * (int(keep_B.sum()) + 1), np.uint8)
+    size = _cut(
+        blocks.page, TABLES[0], TABLES[1], blocks.numbers_BK, blocks.elements_EK, keep_B, keep_E, SEPARATOR, out
+    )
     return out[:size].tobytes().decode("utf-8", "replace")
 
 
@@ -259,11 +258,13 @@ def _scan(  # type: ignore[no-untyped-def]
             i = _comment_end(data, i)
             continue
         else:
+            start = i
             if i + 1 < len(data) and data[i + 1] == 47:
                 i = _tag_end(data, i)
                 if depth == 0:
                     continue
                 code = elements_EK[stack[depth], TAG]
+                elements_EK[stack[depth], CLOSE], elements_EK[stack[depth], CLOSE_END] = start, min(i, len(data))
                 links -= code >> 10 & 1
                 depth -= 1
             else:
@@ -274,6 +275,7 @@ def _scan(  # type: ignore[no-untyped-def]
                     blocks_BK[num_blocks - 1, NUM_LINKS] += code >> 10 & 1
                 if code >> 9 & 1 == 0:  # not void
                     _open_element(elements_EK, num_elements, stack[depth], code, mask, path, depth)
+                    elements_EK[num_elements, OPEN], elements_EK[num_elements, OPEN_END] = start, min(i, len(data))
                     depth += 1
                     stack[depth] = num_elements
                     holders[depth] = holders[depth - 1] if code >> 8 & 1 else num_elements
@@ -285,51 +287,76 @@ def _scan(  # type: ignore[no-untyped-def]
     return num_blocks, num_elements
 
 
+@numba.njit("void(int64[:, ::1], int64[:, ::1], boolean[::1], boolean[::1])", cache=True)
+def _keep_elements(blocks_BK, elements_EK, keep_B, keep_E):  # type: ignore[no-untyped-def]
+    """Mark the elements around kept blocks and those that open in one."""
+    first = 0
+    for b in range(len(blocks_BK)):
+        if not keep_B[b]:
+            continue
+        element = blocks_BK[b, INNERMOST]
+        while element >= 0 and not keep_E[element]:
+            keep_E[element] = True
+            element = elements_EK[element, PARENT]
+        while first < len(elements_EK) and elements_EK[first, OPEN] < blocks_BK[b, START]:
+            first += 1
+        while first < len(elements_EK) and elements_EK[first, OPEN] < blocks_BK[b, END]:
+            keep_E[first] = True
+            first += 1
+
+
+@numba.njit("boolean(uint8[::1], int64, int64, uint64[::1], int64[::1])", cache=True)
+def _has_break(data, i, end, tag_keys, tag_values):  # type: ignore[no-untyped-def]
+    """Whether a block-level tag stands from `i` to `end`."""
+    while i < end:
+        if data[i] != 60:
+            i += 1
+        elif data[i + 1] == 33 or data[i + 1] == 63:
+            i = _comment_end(data, i)
+        else:
+            i += 2 if data[i + 1] == 47 else 1
+            name = np.uint64(FNV_BASIS)
+            while i < end and data[i] != 62 and data[i] != 32 and data[i] != 47:
+                name = (name ^ np.uint64(data[i])) * np.uint64(FNV_PRIME)
+                i += 1
+            if _look_up(tag_keys, tag_values, name) >> 8 & 1 == 0:
+                return True
+            i = _tag_end(data, i)
+    return False
+
+
 @numba.njit(
-    "int64(uint8[::1], uint64[::1], int64[::1], int64[:, ::1], boolean[::1], boolean[::1], uint8[::1],uint8[::1])",
+    "int64(uint8[::1], uint64[::1], int64[::1], int64[:, ::1], int64[:, ::1], boolean[::1], boolean[::1], uint8[::1],"
+    "uint8[::1])",
     cache=True,
 )
-def _cut(data, tag_keys, tag_values, blocks_BK, keep_B, keep_E, separator, out):  # type: ignore[no-untyped-def]
+def _cut(data, tag_keys, tag_values, blocks_BK, elements_EK, keep_B, keep_E, separator, out):  # type: ignore[no-untyped-def]
     """Write the tags of kept elements and the whole of kept blocks; how many bytes."""
-    nothing_u, nothing_i = np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    stack = np.full(len(keep_E) + 1, -1, np.int64)
-    depth, element, block, i, written, size, apart = 0, 0, 0, 0, 0, len(data), True
-    while i < size:
-        while block < len(blocks_BK) and i >= blocks_BK[block, END]:
-            block += 1
-        inside = block < len(blocks_BK) and i >= blocks_BK[block, START]
-        start, keep, breaks = i, inside and keep_B[block], False
-        if data[i] == 60:
-            if i + 1 < size and (data[i + 1] == 33 or data[i + 1] == 63):
-                i = _comment_end(data, i)
-                continue
-            if i + 1 < size and data[i + 1] == 47:
-                i = _tag_end(data, i)
-                if depth:
-                    depth -= 1
-                    keep, breaks = stack[depth] >= 0, not inside
-            else:
-                code, i, _, _ = _read_tag(data, i + 1, tag_keys, tag_values, nothing_u, nothing_i, nothing_u)
-                breaks = code >> 8 & 1 == 0
-                if code >> 9 & 1 == 0:
-                    keep = keep or keep_E[element]
-                    stack[depth] = element if keep else -1
-                    depth, element = depth + 1, element + 1
-                else:
-                    keep = keep and code >> 8 & 1 != 0
-        else:
-            limit = blocks_BK[block, START] if block < len(blocks_BK) and not inside else size
-            while i < size and data[i] != 60 and i < limit:
-                i += 1
-            if i == start:
-                i += 1
-        if breaks and not keep and not apart:
+    _keep_elements(blocks_BK, elements_EK, keep_B, keep_E)
+    pieces = np.empty((len(keep_B) + 2 * len(keep_E), 3), np.int64)  # start, end, whether it is a block-level tag
+    num = 0
+    for b in range(len(keep_B)):
+        if keep_B[b]:
+            pieces[num, 0], pieces[num, 1], pieces[num, 2] = blocks_BK[b, START], blocks_BK[b, END], 0
+            num += 1
+    for e in range(len(keep_E)):
+        if keep_E[e]:
+            breaks = elements_EK[e, TAG] >> 8 & 1 == 0
+            pieces[num, 0], pieces[num, 1], pieces[num, 2] = elements_EK[e, OPEN], elements_EK[e, OPEN_END], breaks
+            pieces[num + 1, 0], pieces[num + 1, 1] = elements_EK[e, CLOSE], elements_EK[e, CLOSE_END]
+            pieces[num + 1, 2] = breaks
+            num += 2
+    position, written, apart = 0, 0, True
+    for piece in np.argsort(pieces[:num, 0], kind="mergesort"):
+        start, end = pieces[piece, 0], pieces[piece, 1]
+        if start < position or end == start:
+            continue  # within a block that is written already
+        breaks = pieces[piece, 2] == 1
+        if not apart and not breaks and _has_break(data, position, start, tag_keys, tag_values):
             out[written : written + len(separator)] = separator
             written += len(separator)
-        apart = breaks or (apart and not keep)
-        if keep:
-            out[written : written + i - start] = data[start:i]
-            written += i - start
+        out[written : written + end - start] = data[start:end]
+        position, written, apart = end, written + end - start, breaks
     return written
 
 

@@ -8,13 +8,15 @@ import turbohtml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.block_features import NUM_CONTEXT, NUM_FEATURES, block_features, context_features, page_hints
+from algorithms.block_features import NUM_CONTEXT, NUM_FEATURES, block_features, context_features
 from algorithms.page_blocks import BLOCK_NUMBERS, Blocks, cut, read_blocks
+from algorithms.page_hints import Metadata, is_article, page_hints
 
 PAGE = (
     '<html><body><div class="navBar"><a href="/">Home</a></div><p>One <b>two</b>, <a href="x">three four</a>.</p>'
     "<ul><li>Item A</li><li>Item &amp; B<br>next</li></ul>tail</body></html>"
 )
+HINTS = page_hints(Metadata("", "", "", False, "https://example.org/blog/a-b"))
 FRAGMENTS = st.lists(
     st.sampled_from(
         (
@@ -118,7 +120,7 @@ def test_read_blocks_nesting_without_end_is_read():
 def test_block_features_of_any_page_are_finite(fragments):
     page = serialised("".join(fragments))
     blocks = read_blocks(page)
-    features = block_features(blocks, page_hints(page, "https://example.org/blog/a-b"))
+    features = block_features(blocks, HINTS)
     assert features.shape == (len(blocks.numbers_BK), NUM_FEATURES)
     context = context_features(blocks, features, np.full(len(features), 0.5))
     assert context.shape == (len(features), NUM_FEATURES + NUM_CONTEXT)
@@ -127,19 +129,30 @@ def test_block_features_of_any_page_are_finite(fragments):
 
 def test_block_features_tell_copies_and_class_words():
     page = serialised("<div class='side-bar'><p>same words</p></div><div class=mainContent><p>same words</p></div>")
-    first, second = block_features(read_blocks(page), page_hints(page, None))
+    first, second = block_features(read_blocks(page), HINTS)
     assert (first != second).any()
     alike = serialised("<p class=item-1>a b</p><p class=item-2>c d</p><p>e f</p>")
     blocks = read_blocks(alike)
     # The last five features count the blocks on the same path; numbers in class names make no difference.
-    assert block_features(blocks, page_hints(alike, None))[:, -5].tolist() == [2, 2, 1]
+    assert block_features(blocks, HINTS)[:, -5].tolist() == [2, 2, 1]
 
 
-def test_page_hints_of_an_article_and_a_forum_differ():
-    article = page_hints(
-        '<script type="application/ld+json">{"@type": "NewsArticle"}</script>', "https://a.b/2024/x-y-z"
-    )
-    forum = page_hints("<meta name=generator content=Discourse>", "https://a.b/t/topic/12")
-    assert (article[0], forum[0]) == (1, 0)
-    assert (article[7], forum[7]) == (0, 1)
-    assert article[-2] == 2
+@pytest.mark.parametrize(
+    ("metadata", "article"),
+    [
+        (Metadata('{"@type": "NewsArticle"}', "", "", False, "https://a.b/2024/x-y-z"), True),
+        (Metadata("", "article", "", False, ""), True),
+        (Metadata("", "", "", True, ""), True),
+        (Metadata('{"@type": "NewsArticle"}, {"@type": "Comment"}', "", "", False, ""), False),
+        (Metadata("", "article", "generator content=discourse", False, ""), False),
+        (Metadata("", "article", "", False, "https://a.b/t/topic/12"), False),
+        (Metadata("", "", "", False, ""), False),
+    ],
+)
+def test_is_article_what_a_page_says_of_itself_decides(metadata, article):
+    assert is_article(page_hints(metadata)) == article
+
+
+def test_page_hints_address_gives_depth_hyphens_and_length():
+    assert page_hints(Metadata("", "", "", False, "https://a.b/2024/x-y-z"))[-3:].tolist() == [2, 2, 5]
+    assert page_hints(Metadata("", "", "", False, ""))[-3:].tolist() == [-1, 0, 0]

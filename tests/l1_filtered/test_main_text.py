@@ -15,7 +15,8 @@ import turbohtml
 from tier_assets.l1_filtered.html_text import main_text
 from tier_assets.l1_filtered.learn_main_text import _align, _shares, half_of, labelled
 from tier_assets.l1_filtered.main_text import BlockModel, choose, choose_main_text, to_markdown
-from tier_assets.l1_filtered.mathematics import restore_mathematics
+from tier_assets.l1_filtered.mathematics import dollars, restore_mathematics
+from tier_assets.l1_filtered.mathml import to_tex
 
 GOLD = Path(__file__).parents[3] / "shared" / "data"
 PROSE = "The river rose in the night, and the bridge was closed to all traffic until noon. "
@@ -94,15 +95,70 @@ def test_to_markdown_html_becomes(html, markdown):
             '</semantics></math><span class="katex-html">x1</span></span>',
             "$x_1$",
         ),
-        ('<math alttext="{\\displaystyle a+b}"><mi>a</mi></math>', "$a+b$"),
+        ('<math alttext="{\\displaystyle a+b}"><mi>a</mi></math>', "${\\displaystyle a+b}$"),
+        ('<math alttext="x over two"><mi>x</mi></math>', "$x$"),
+        ('<math display="block"><mi>π</mi></math>', "$$\\pi$$"),
         ('<img class="latex" alt="$\\pi$" src="p.png">', "$\\pi$"),
-        ("<math><mi>x</mi></math>", "x"),
+        ('<img class="tex" alt="a &lt;br /&gt; b" src="p.png">', "$a   b$"),
+        ('<img src="https://latex.codecogs.com/gif.latex?x%5E2">', "$x^2$"),
+        ('<img src="https://s0.wp.com/latex.php?latex=x%5E2+y&bg=ffffff">', "$x^2 y$"),
+        ('<span class="ztext-math" data-tex="e^x">e x</span>', "$e^x$"),
+        ('<span class="MathJax" data-mathml="&lt;math&gt;&lt;mi&gt;x&lt;/mi&gt;&lt;/math&gt;">x</span>', "$x$"),
+        ('<span class="katex"><span class="katex-html">x1</span></span>', "x1"),
+        ("<p>no formula</p>", "no formula"),
     ],
 )
 def test_restore_mathematics_formula_becomes_its_source(html, text):
-    page = turbohtml.parse(f"<body><p>{html}</p></body>")
-    restore_mathematics(page)
-    assert page.select_one("p").text == text
+    page = turbohtml.parse(f"<body><div>{html}</div></body>")
+    assert restore_mathematics(page) == (html != "<p>no formula</p>")
+    assert page.select_one("div").text == text
+
+
+@pytest.mark.parametrize(
+    ("mathml", "tex"),
+    [
+        ("<mi>x</mi><mo>+</mo><mn>2</mn>", "x+2"),
+        ("<mi>sin</mi><mi>α</mi>", "\\mathrm{sin}\\alpha"),
+        ("<mi mathvariant=bold>v</mi><mi>ℝ</mi>", "\\mathbf{v}\\mathbb{R}"),
+        ("<mfrac><mn>1</mn><mi>n</mi></mfrac>", "\\frac{1}{n}"),
+        ("<mfrac linethickness=0><mi>n</mi><mi>k</mi></mfrac>", "\\genfrac{}{}{0pt}{}{n}{k}"),
+        ("<msqrt><mi>x</mi><mo>−</mo><mn>1</mn></msqrt>", "\\sqrt{x-1}"),
+        ("<mroot><mi>x</mi><mn>3</mn></mroot>", "\\sqrt[3]{x}"),
+        ("<msub><mi>a</mi><mi>k</mi></msub>", "{a}_{k}"),
+        ("<msubsup><mi>a</mi><mi>k</mi><mn>2</mn></msubsup>", "{a}_{k}^{2}"),
+        ("<munderover><mo>∑</mo><mrow><mi>k</mi><mo>=</mo><mn>1</mn></mrow><mi>n</mi></munderover>",
+         "\\sum _{k=1}^{n}"),
+        ("<mover><mi>x</mi><mo>¯</mo></mover><mover><mi>v</mi><mo>→</mo></mover>",
+         "\\overline{x}\\stackrel{\\to }{v}"),
+        ("<munder><mi>lim</mi><mi>n</mi></munder>", "\\mathrm{lim} _{n}"),
+        ("<mo>(</mo><mi>x</mi><mo>)</mo><mo>(</mo>", "\\left(x\\right)("),
+        ("<mfenced open='[' close=']'><mi>a</mi><mi>b</mi></mfenced>", "\\left[a,b\\right]"),
+        ("<mtable columnalign='right left'><mtr><mtd><mi>a</mi></mtd><mtd><mi>b</mi></mtd></mtr>"
+         "<mtr><mtd><mi>c</mi></mtd></mtr></mtable>", "\\begin{array}{rl}a& b\\\\ c\\end{array}"),
+        ("<mtext>for all</mtext><mspace/><mphantom><mi>z</mi></mphantom><mi>x</mi>", "\\text{for all} x"),
+        ("<mfrac><mi>x</mi></mfrac>", "x"),
+        ("<mrow>" * 1000 + "<mi>x</mi>", "x"),
+    ],
+)  # fmt: skip
+def test_to_tex_mathml_becomes(mathml, tex):
+    assert to_tex(turbohtml.parse(f"<math>{mathml}</math>").select_one("math")) == tex
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"so \(x_1\) is", "so $x_1$ is"),
+        ("\\[\nx^2\n\\]", "$$x^2$$"),
+        ("[tex]a[/tex] [itex]b[/itex] [MATH]c[/MATH]", "$a$ $b$ $c$"),
+        (r"`\(x\)` \(y\)", r"`\(x\)` $y$"),
+        ("```\nf\\(x\\)\n```\n", "```\nf\\(x\\)\n```\n"),
+        ("\\( \\newcommand{\\id}{\\mathrm{id}}\\)\nText \\(x\\)", "Text $x$"),
+        (r"\(unclosed", r"\(unclosed"),
+        ("a [b](c) [/d]", "a [b](c) [/d]"),
+    ],
+)
+def test_dollars_formula_in_text_becomes(text, expected):
+    assert dollars(text) == expected
 
 
 def test_choose_blocks_that_make_the_expected_f1_largest():

@@ -25,10 +25,10 @@ from typing import Any, Final
 import numba
 import numpy as np
 
-from algorithms.block_features import block_features, context_features, page_hints
+from algorithms.block_features import block_features, context_features
 from algorithms.boosted_trees import Trees, TreeSettings, fit
 from algorithms.page_blocks import Blocks
-from tier_assets.l1_filtered.main_text import MODEL_FILE, BlockModel, parse_page, readable_blocks
+from tier_assets.l1_filtered.main_text import MODEL_FILE, BlockModel, read_page
 
 WORD: Final = re.compile(r"\w+")
 TAG: Final = re.compile(r"<[^>]*>")
@@ -80,7 +80,8 @@ def _fit(pages: Sequence[tuple[Page, np.ndarray]], settings: TreeSettings) -> Tr
 
 def labelled(page: str, url: str | None, gold: str) -> Page | None:
     """The page with a label for each block; None where it has no blocks or is too long to align."""
-    blocks = readable_blocks(parse_page(page))
+    read = read_page(page, url)
+    blocks = read.blocks
     words = [_words(blocks, start, end) for start, end in blocks.numbers_BK[:, :2]]
     gold_words = WORD.findall(gold.lower())
     ends = np.cumsum([0] + [len(w) for w in words])
@@ -90,7 +91,7 @@ def labelled(page: str, url: str | None, gold: str) -> Page | None:
     page_N = np.array([numbers.setdefault(word, len(numbers)) for block in words for word in block], np.int64)
     gold_M = np.array([numbers.setdefault(word, len(numbers)) for word in gold_words], np.int64)
     share_B = _shares(_align(page_N, gold_M), ends)
-    return Page(blocks, block_features(blocks, page_hints(page, url)), share_B)
+    return Page(blocks, block_features(blocks, read.hints_H), share_B)
 
 
 def _words(blocks: Blocks, start: int, end: int) -> list[str]:

@@ -20,13 +20,15 @@ import numpy as np
 import turbohtml
 from turbohtml import Markdown
 
-from algorithms.block_features import block_features, context_features, is_article, page_hints
+from algorithms.block_features import block_features, context_features
 from algorithms.boosted_trees import Trees
 from algorithms.page_blocks import DEPTH, Blocks, cut, read_blocks
-from tier_assets.l1_filtered.mathematics import MARKERS, restore_mathematics
+from algorithms.page_hints import Metadata, is_article, page_hints
+from tier_assets.l1_filtered.mathematics import dollars, restore_mathematics
 
 MODEL_FILE: Final = Path(__file__).with_name("main_text_model.json")
 UNREAD: Final = "script, style, svg, template, iframe, link, meta, head, noembed, noframes, plaintext, xmp, textarea"
+START_CHARS: Final = 10_000  # within which the software of a forum names itself
 MAX_COLUMNS: Final = 50  # to which short rows of a table are filled up
 MARKDOWN: Final = Markdown(
     escaping=Markdown.Escaping(mode="none", asterisks=False, underscores=False),
@@ -75,6 +77,17 @@ class BlockModel:
 
 
 @dataclass(frozen=True)
+class ReadPage:
+    """A page's own title, its blocks, the hints of its kind, and its HTML with the formulas as text where it has any
+    (else None)."""
+
+    title: str | None
+    blocks: Blocks
+    hints_H: np.ndarray
+    restored: str | None
+
+
+@dataclass(frozen=True)
 class Chosen:
     """A page's main text. `confidence`: the F1 over words that the choice expects; `article`: whether the page calls
     itself one; `depth`: of its deepest element."""
@@ -84,38 +97,37 @@ class Chosen:
     confidence: float
     article: bool
     depth: int
+    restored: str | None
+
+
+def read_page(page: str, url: str | None) -> ReadPage:
+    """What the choice needs to know of a page."""
+    document = turbohtml.parse(page)
+    head = document.select_one("head")
+    hints_H = page_hints(_metadata(document, head, page, url))
+    title = _title(document, head)
+    has_formulas = restore_mathematics(document)
+    document.remove(UNREAD)
+    html = document.serialize()
+    return ReadPage(title, read_blocks(html), hints_H, html if has_formulas else None)
 
 
 def choose_main_text(page: str, url: str | None) -> Chosen:
     """The main text of `page`; empty where it has none."""
-    document, hints_H = parse_page(page), page_hints(page, url)
-    title = _title(document)
-    blocks = readable_blocks(document)
-    keep_B, confidence = choose(_model().shares(blocks, hints_H), blocks.num_words)
+    read = read_page(page, url)
+    blocks = read.blocks
+    keep_B, confidence = choose(_model().shares(blocks, read.hints_H), blocks.num_words)
     text = to_markdown(cut(blocks, keep_B)) if keep_B.any() else ""
     depth = int(blocks.elements_EK[:, DEPTH].max(initial=0))
-    return Chosen(title, text, confidence, is_article(hints_H), depth)
+    return Chosen(read.title, text, confidence, is_article(read.hints_H), depth, read.restored)
 
 
 def whole_text(page: str) -> str:
     """All text of `page`, as Markdown: for mails, which have no navigation around them."""
-    document = parse_page(page)
+    document = turbohtml.parse(page)
+    restore_mathematics(document)
     document.remove(UNREAD)
     return to_markdown(document.serialize())
-
-
-def parse_page(page: str) -> turbohtml.Document:
-    """The parsed page, its formulas as text."""
-    document = turbohtml.parse(page)
-    if any(marker in page for marker in MARKERS):
-        restore_mathematics(document)
-    return document
-
-
-def readable_blocks(document: turbohtml.Document) -> Blocks:
-    """The blocks of `document`, from which all that is never read is removed."""
-    document.remove(UNREAD)
-    return read_blocks(document.serialize())
 
 
 def choose(share_B: np.ndarray, num_words_B: np.ndarray) -> tuple[np.ndarray, float]:
@@ -151,7 +163,9 @@ def to_markdown(html: str) -> str:
         if not code.closest("pre") and "  " in code.text:
             code.text = " ".join(code.text.split())
     text = document.to_markdown(MARKDOWN)
-    return document.to_markdown(NO_TABLES) if "<table" in text else text  # some table that pipes cannot show
+    if "<table" in text:  # some table that pipes cannot show
+        text = document.to_markdown(NO_TABLES)
+    return dollars(text)
 
 
 def _square(table: turbohtml.Element) -> None:
@@ -163,10 +177,18 @@ def _square(table: turbohtml.Element) -> None:
             row.append(turbohtml.Element("td"))
 
 
-def _title(document: turbohtml.Document) -> str | None:
+def _metadata(document: turbohtml.Document, head: turbohtml.Element | None, page: str, url: str | None) -> Metadata:
+    json_ld = "\n".join(script.text for script in document.select('script[type="application/ld+json"]'))
+    og_type = head.select_one('meta[property="og:type"]') if head else None
+    marked = "articleBody" in json_ld or document.select_one('[itemprop="articleBody"], .entry-content') is not None
+    shown = str(og_type.attrs.get("content") or "") if og_type else ""
+    return Metadata(json_ld, shown.lower(), page[:START_CHARS].lower(), marked, (url or "").lower())
+
+
+def _title(document: turbohtml.Document, head: turbohtml.Element | None) -> str | None:
     """The page's own name for itself, else its `<title>`, else its first heading."""
-    named = document.select_one('meta[property="og:title"]')
-    heading = document.select_one("title") or document.select_one("h1")
+    named = head.select_one('meta[property="og:title"]') if head else None
+    heading = (head.select_one("title") if head else None) or document.select_one("h1")
     found = (str(named.attrs.get("content") or "") if named else "") or (heading.text if heading else "")
     return " ".join(found.split()) or None
 
@@ -180,10 +202,10 @@ __all__ = [
     "MODEL_FILE",
     "BlockModel",
     "Chosen",
+    "ReadPage",
     "choose",
     "choose_main_text",
-    "parse_page",
-    "readable_blocks",
+    "read_page",
     "to_markdown",
     "whole_text",
 ]

@@ -1,47 +1,109 @@
 """Mathematics of a web page as LaTeX between dollar signs, in place of what renders it.
 
-In: a parsed page. It is changed: KaTeX, MathJax, MathML with a TeX source and images of formulas become text.
+In: a parsed page. It is changed: KaTeX, MathJax, MathML (its TeX source, else converted) and images of formulas become
+text. Then, in the Markdown: `\\(…\\)`, `\\[…\\]` and `[tex]…[/tex]` become dollar signs, lines of macros go.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
+from urllib.parse import unquote
 
+import turbohtml
 from turbohtml import Document, Element, Text
 
-# What a page with formulas has somewhere; substrings, since a pattern over 150 kB costs more than the parse.
-MARKERS: Final = ("katex", "math/tex", "<math", "latex")
+from tier_assets.l1_filtered.mathml import to_tex
+
 TEX_SOURCE: Final = 'annotation[encoding="application/x-tex"]'
 RENDERED: Final = ".MathJax, .MathJax_Display, .MathJax_Preview, .MathJax_SVG, .MathJax_CHTML, mjx-container"
+KATEX_OR_MATHML: Final = ".katex-display, .katex, .mwe-math-element, math"
+HELD_TEX: Final = "[data-tex], [data-mathml]"  # zhihu's formulas, MathJax 2 without its scripts
 IMAGES: Final = 'img.tex, img.latex, img.mwe-math-fallback-image-inline, img[src*="latex"], img[src*="codecogs"]'
+FORMULAS: Final = f'script[type^="math/tex"], {KATEX_OR_MATHML}, {HELD_TEX}, {IMAGES}'
+MAX_FORMULA: Final = 20_000  # characters; what is longer is no formula
+IN_ADDRESS: Final = re.compile(r"(?:^|&)latex=([^&]*)")
+TAG: Final = re.compile(r"<br\s*/?>")
+MACROS: Final = re.compile(r"^[ \t]*\\?\(?\s*\\(?:re)?newcommand\b.*\n?", re.MULTILINE)
+DISPLAYED: Final = re.compile(r"\\\[([^$]{1,2000}?)\\\]", re.DOTALL)
+INLINE: Final = re.compile(r"\\\(([^$\n]{1,1000}?)\\\)")
+FORUM_TAGS: Final = re.compile(r"\[(tex|itex|latex|math)\]([^$]{1,2000}?)\[/\1\]", re.DOTALL | re.IGNORECASE)
+CODE: Final = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 
 
-def restore_mathematics(page: Document) -> None:
-    """Replace every formula of `page` whose TeX source is in it by `$source$` (`$$` where it is displayed)."""
+def restore_mathematics(page: Document) -> bool:
+    """Replace every formula of `page` by `$source$` (`$$` where it is displayed); MathML without one is converted.
+    Whether the page has any."""
+    if page.select_one(FORMULAS) is None:
+        return False
     scripts = page.select('script[type^="math/tex"]')
     if scripts:
         page.remove(RENDERED)
     for script in scripts:
         _replace(script, script.text, "display" in str(script.attrs.get("type")))
-    for formula in page.select(".katex-display, .katex, .mwe-math-element, math"):
+    for formula in page.select(KATEX_OR_MATHML):
         source = formula if formula.tag == "math" else formula.select_one("math")
-        annotation = formula.select_one(TEX_SOURCE)
-        tex = annotation.text if annotation else (source.attrs.get("alttext") if source else None)
-        if tex and formula.closest("body, html"):  # one inside a formula replaced already has no root
+        if formula.closest("body, html"):  # one inside a formula replaced already has no root
             shown = source is not None and source.attrs.get("display") == "block"
-            _replace(formula, str(tex), shown or "display" in str(formula.attrs.get("class")))
+            _replace(formula, _source(formula, source), shown or "display" in str(formula.attrs.get("class")))
+    for held in page.select(HELD_TEX):
+        if held.closest("body, html"):
+            tex = held.attrs.get("data-tex") or _from_mathml(str(held.attrs.get("data-mathml")))
+            _replace(held, str(tex), display=False)
     for image in page.select(IMAGES):
-        if tex := image.attrs.get("alt"):
-            _replace(image, str(tex), display=False)
+        if tex := str(image.attrs.get("alt") or "") or _from_address(str(image.attrs.get("src") or "")):
+            _replace(image, tex, display=False)
+    return True
+
+
+def _source(formula: Element, math: Element | None) -> str:
+    """The TeX source that the formula carries, else its MathML as TeX, else nothing."""
+    if annotation := formula.select_one(TEX_SOURCE):
+        return annotation.text
+    if math is None:
+        return ""
+    spoken = str(math.attrs.get("alttext") or "")  # TeX in most pages, words to be read out in some
+    return spoken if spoken and (" " not in spoken or any(sign in spoken for sign in "\\^_{")) else to_tex(math)
+
+
+def _from_mathml(markup: str) -> str:
+    found = turbohtml.parse(markup).select_one("math")
+    return to_tex(found) if found else ""
+
+
+def _from_address(address: str) -> str:
+    """The formula in the address of an image that a TeX service draws."""
+    query = address.partition("?")[2]
+    named = IN_ADDRESS.search(query)
+    return unquote(named[1].replace("+", " ") if named else query)
 
 
 def _replace(formula: Element, tex: str, display: bool) -> None:
-    """Put the formula's source in its place, without the styling that MediaWiki wraps it in."""
-    source = tex.strip().strip("$").strip()
-    if source.startswith("{\\displaystyle") and source.endswith("}"):
-        source = source[len("{\\displaystyle") : -1].strip()
+    """Put the formula's source, if there is one, in its place."""
+    source = TAG.sub(" ", tex).strip().strip("$").strip()
     sign = "$$" if display else "$"
-    formula.replace_with(Text(f"{sign}{source}{sign}" if source else ""))
+    if 0 < len(source) <= MAX_FORMULA:
+        formula.replace_with(Text(f"{sign}{source}{sign}"))
 
 
-__all__ = ["MARKERS", "restore_mathematics"]
+def dollars(markdown: str) -> str:
+    r"""Formulas that MathJax or a forum would find in the text, between dollar signs; code stays as it is.
+
+    >>> dollars(r"so \(x\) and [tex]y[/tex], `\(z\)`")
+    'so $x$ and $y$, `\\(z\\)`'
+    """
+    if "\\(" not in markdown and "\\[" not in markdown and "[/" not in markdown:
+        return markdown
+    parts = CODE.split(markdown)
+    parts[::2] = map(_dollars, parts[::2])
+    return "".join(parts)
+
+
+def _dollars(text: str) -> str:
+    text = MACROS.sub("", text)
+    text = DISPLAYED.sub(lambda match: f"$${match[1].strip()}$$", text)
+    text = INLINE.sub(lambda match: f"${match[1].strip()}$", text)
+    return FORUM_TAGS.sub(lambda match: f"${match[2].strip()}$", text)
+
+
+__all__ = ["dollars", "restore_mathematics"]
