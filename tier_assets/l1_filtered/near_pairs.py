@@ -178,7 +178,8 @@ def _sketch_batches(prints: pl.LazyFrame, doc_ids: pl.Series, batch_rows: int) -
     rows = prints.select("doc_id", "sketch")
     if len(doc_ids) <= FEW:
         rows = rows.filter(pl.col("doc_id").is_in(doc_ids.implode()))
-    rows = rows.join(wanted.lazy(), on="doc_id").select("position", "sketch")
+    # Left to choose its side, the engine first gathers both: every sketch of the lake.
+    rows = rows.join(wanted.lazy(), on="doc_id", build_side="force_right").select("position", "sketch")
     for batch in rows.collect_batches(chunk_size=batch_rows, maintain_order=False):
         if len(batch):
             yield batch.sort("position")
