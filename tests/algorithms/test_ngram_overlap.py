@@ -130,3 +130,16 @@ def test_overlaps_without_passages_or_texts_are_none() -> None:
     assert overlaps(pl.Series([PASSAGE, None, ""]), empty).is_empty()
     full = build_index(pl.Series([PASSAGE]), pl.Series(["set"]), NONE, max_shared=9)
     assert overlaps(NONE, full).is_empty()
+
+
+def test_overlaps_passage_that_repeats_itself_counts_each_ngram_once() -> None:
+    twice = f"{PASSAGE}. {PASSAGE}"
+    index = build_index(pl.Series([twice]), pl.Series(["set"]), NONE, max_shared=9)
+    assert index.passages.select("long", "short").row(0) == (13, 13)
+    assert overlaps(pl.Series([twice]), index).select("long", "short").row(0) == (13, 13)
+
+
+@pytest.mark.parametrize(("text", "unspaced"), [("春天 花 red rose", True), ("春天 red rose", False)])
+def test_index_passage_is_unspaced_where_most_of_its_words_are(text: str, unspaced: bool) -> None:
+    index = build_index(pl.Series([text]), pl.Series(["set"]), NONE, max_shared=9)
+    assert index.passages["unspaced"].to_list() == [unspaced]
