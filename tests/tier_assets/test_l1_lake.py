@@ -168,19 +168,25 @@ def test_language_that_the_corpus_does_not_expect_is_dropped(two: Lake, tmp_path
 def test_benchmark_added_later_what_descends_from_a_hit_leaves_every_tier(own_lake: Lake, tmp_path: Path) -> None:
     items = tmp_path / "quiz.jsonl"
     items.write_text(json.dumps({"question": page(3, "bridge"), "answer": "in the winter"}) + "\n")
-    mills = {"corpus": "mills", "snapshot": "2026-01"}
-    before = own_lake.state("l1_filtered", mills)
     hit = own_lake.scan("l1_filtered", BRIDGES).filter(pl.col("text") == page(3)).collect()["doc_id"].item()
     assert add_benchmark(own_lake, "quiz", items) == 1
     assert add_benchmark(own_lake, "quiz", items) == 0
-    outcome = make(own_lake)
-    assert not outcome.problems
+    assert not make(own_lake).problems
     assert verdicts(own_lake, **BRIDGES)[hit] == "contaminated"
-    assert own_lake.state("l1_filtered", mills) == before  # nothing hit: nothing was written again
-    assert not any("l2" in made and "mills" in made for made in outcome.made)
     for table in ("l2_selected", "l4_facts", "l4_evidence"):
         assert own_lake.scan(table).filter(pl.col("doc_id") == hit).collect().is_empty()
     assert own_lake.scan("l3_refined").filter(pl.col("source_doc_ids").list.contains(hit)).collect().is_empty()
+
+
+def test_benchmark_that_nothing_holds_leaves_every_slice_as_it_is(own_lake: Lake, tmp_path: Path) -> None:
+    items = tmp_path / "quiz.txt"
+    items.write_text("Seven quick otters ferry twelve lemons over a frozen harbour while nobody keeps any score at all\n")
+    before = own_lake.state("l1_filtered")
+    add_benchmark(own_lake, "quiz", items)
+    outcome = make(own_lake)
+    assert not outcome.problems
+    assert own_lake.state("l1_filtered") == before
+    assert not any("l2" in made for made in outcome.made)
 
 
 def test_l1_asked_for_again_by_force_mends_what_was_lost(two: Lake) -> None:
