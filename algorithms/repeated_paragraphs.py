@@ -1,13 +1,14 @@
 """Paragraphs that stand in many documents of a corpus: notices, banners, menus, headers of licences.
 
-Wenzek et al. 2020, "CCNet" (arXiv:1911.00359), 3.1: a paragraph is a line, normalised (lower case, each digit to 0, no
-punctuation), and known by a 64-bit hash. In: texts, then the hashes of all documents. Out: the hashes that more than N
-documents hold, and the edits that take their lines out of a text.
+Wenzek et al. 2020, "CCNet" (arXiv:1911.00359), 3.1: a paragraph is normalised (lower case, each digit to 0, no
+punctuation) and known by a 64-bit hash. In: texts, then the hashes of all documents. Out: the hashes that more than N
+documents hold, and the edits that take their paragraphs out of a text.
 
 Where we differ: CCNet keeps the first occurrence, so what a document loses hangs on the order of reading. Here a
-paragraph goes from all documents or from none, for it says something of the site and nothing of the document; it is
-counted once a document, and only lines of MIN_WORDS words or more are paragraphs, so that headings, list items and
-short lines of code stay.
+paragraph goes from all documents or from none, for it says something of the site and nothing of the document, and is
+counted once a document. A paragraph is what stands between blank lines, not a line: of hard-wrapped news, LaTeX and
+code lines repeat that are no boilerplate (in more than 10 of 19,000 Reuters stories: 2.3% of all characters by lines,
+.07% by paragraphs). Those of fewer than MIN_WORDS words, as headings, stay.
 
     paragraph_hashes(texts)          List[Int64] a document: 8 bytes a paragraph
     repeated(documents, more_than)   hashes; memory holds those of one pass, and there are as many passes as that takes
@@ -31,14 +32,14 @@ PASS_HASHES: Final = 1 << 23  # 8 million hashes: some 400 MB while they are cou
 # FNV-1a over code points, 64 bits; a word ends in a blank.
 BASIS, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 BLANK: Final = 0
-LINE: Final = ("row", "char_start", "char_end", "num_words", "hash")
+PLACE: Final = ("row", "char_start", "char_end", "num_words", "hash")
 SPACE: Final = -1  # white space; other negative: neither word nor space
 
 
 def paragraph_hashes(texts: pl.Series) -> pl.Series:
     """`paragraphs`: the distinct hashes of each text's paragraphs, ascending; none for a null text."""
-    lines = _lines_of(texts).filter(pl.col("num_words") >= MIN_WORDS)
-    found = lines.group_by("row").agg(pl.col("hash").unique().sort().alias("paragraphs"))
+    found = _paragraphs_of(texts).filter(pl.col("num_words") >= MIN_WORDS)
+    found = found.group_by("row").agg(pl.col("hash").unique().sort().alias("paragraphs"))
     return _by_row(found, len(texts), "paragraphs")
 
 
@@ -67,14 +68,14 @@ def repeated(documents: pl.LazyFrame, more_than: int, pass_hashes: int = PASS_HA
 def removals(texts: pl.Series, repeats: pl.Series) -> pl.Series:
     """`edits`: for each text the operations that take out the paragraphs whose hash is in `repeats`, in order.
 
-    Lines that follow each other go as one, with the line breaks before them (at the start of the text those behind).
+    Those that follow each other go as one, with the line breaks before them (at the start of the text those behind).
     Where nothing else is left the operation is `remove_all`.
     """
-    lines = _lines_of(texts)
-    gone = lines.select((pl.col("num_words") >= MIN_WORDS) & pl.col("hash").is_in(repeats.implode())).to_series()
-    row, start, end = (lines[name].to_numpy() for name in ("row", "char_start", "char_end"))
+    places = _paragraphs_of(texts)
+    gone = places.select((pl.col("num_words") >= MIN_WORDS) & pl.col("hash").is_in(repeats.implode())).to_series()
+    row, start, end = (places[name].to_numpy() for name in ("row", "char_start", "char_end"))
     lengths = texts.str.len_chars().fill_null(0).to_numpy().astype(np.int64)
-    spans = pl.DataFrame(dict(zip(LINE, _spans(row, start, end, gone.to_numpy(), lengths))))
+    spans = pl.DataFrame(dict(zip(PLACE, _spans(row, start, end, gone.to_numpy(), lengths))))
     length = pl.Series("length", lengths).gather(spans["row"])
     whole = (pl.col("char_start") == 0) & (pl.col("char_end") == pl.col("length"))
     op = pl.when(whole).then(pl.lit("remove_all")).otherwise(pl.lit("remove_lines")).alias("op")
@@ -92,16 +93,17 @@ def _by_row(found: pl.DataFrame, num_rows: int, name: str) -> pl.Series:
     return lists.fill_null(pl.Series([[]], dtype=lists.dtype))
 
 
-def _lines_of(texts: pl.Series) -> pl.DataFrame:
-    """Every line that is not blank: row (of its text), char_start, char_end (before the break), num_words, hash."""
+def _paragraphs_of(texts: pl.Series) -> pl.DataFrame:
+    """Every run of lines that are not blank, as `PLACE`: from its first line's start to its last line's end."""
     array = texts.fill_null("").rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, data = array.buffers()
     ends_D = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     bytes_B = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
-    num_lines = int((texts.str.count_matches("\n", literal=True).fill_null(0) + 1).sum())
-    lines_L5 = np.empty((num_lines, 5), np.int64)
-    count = _scan(bytes_B, ends_D, _folded(), lines_L5)
-    return pl.DataFrame(dict(zip(LINE, lines_L5[:count].T)))
+    # At most one for every two line breaks, and one a text.
+    most = int((texts.str.count_matches("\n", literal=True).fill_null(0) // 2 + 1).sum())
+    found_P5 = np.empty((most, 5), np.int64)
+    count = _scan(bytes_B, ends_D, _folded(), found_P5)
+    return pl.DataFrame(dict(zip(PLACE, found_P5[:count].T)))
 
 
 @cache
@@ -120,20 +122,22 @@ def _fold(character: str) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _scan(data, ends_D, folded, lines_L5):  # type: ignore[no-untyped-def]
-    """The lines of all texts into `lines_L5`; how many."""
+def _scan(data, ends_D, folded, found_P5):  # type: ignore[no-untyped-def]
+    """The paragraphs of all texts into `found_P5`; how many."""
     count = 0
     for row in range(len(ends_D) - 1):
-        i, place = ends_D[row], 0
-        start, words, state, inside, blank = 0, 0, BASIS, False, True
+        i, place, line = ends_D[row], 0, 0
+        start, end, words, state, inside, blank = -1, 0, 0, BASIS, False, True
         while i <= ends_D[row + 1]:
             at_end = i == ends_D[row + 1]
             if at_end or data[i] == 10:
                 if not blank:
-                    lines_L5[count] = row, start, place, words, np.int64(state)
-                    count += 1
-                start, words, state, inside, blank = place + 1, 0, BASIS, False, True
-                i, place = i + 1, place + 1
+                    start, end = line if start < 0 else start, place
+                if start >= 0 and (blank or at_end):
+                    found_P5[count] = row, start, end, words, np.int64(state)
+                    count, start, words, state = count + 1, -1, 0, BASIS
+                i, place, inside, blank = i + 1, place + 1, False, True
+                line = place
                 continue
             byte = np.int64(data[i])
             width = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
@@ -153,7 +157,7 @@ def _scan(data, ends_D, folded, lines_L5):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _spans(rows, starts, ends, gone, lengths):  # type: ignore[no-untyped-def]
-    """Row, start and end of each run of lines that go."""
+    """Row, start and end of each run of paragraphs that go."""
     found = np.empty((3, len(rows)), np.int64)
     count = first = 0
     while first < len(rows):
