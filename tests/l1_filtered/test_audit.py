@@ -81,6 +81,7 @@ def test_share_alarms_both_sides_of_each_limit(
         ([(90, "en", None), (10, "en", "a"), (65, "de", None), (35, "de", "a")], [("language_cut", "warn", "a", "de")]),
         ([(90, "en", None), (10, "en", "a"), (70, "de", None), (30, "de", "a")], []),
         ([(100, "en", "a")], []),
+        ([(30, "en", "a"), (30, "de", "a")], []),
         ([(100, "en", None), (50, "und", "a"), (50, None, "no_text")], []),
         ([(100, "en", None), (30, "de", "unexpected_language")], []),
     ],
@@ -115,7 +116,7 @@ def slow_lost_words(frame: pl.DataFrame, low: int, high: int) -> dict[str, int]:
 def test_lost_words_equal_the_slow_count(seed: int) -> None:
     draw = random.Random(seed)
     words = [f"{a}{b}ö" for a in "abcdefghij" for b in "klmnopqrst"] + ["12", "x_1"]
-    texts = [" ".join(draw.choices(words, k=draw.randint(0, 8))).title() for _ in range(120)] + [None]
+    texts = [" ".join(draw.choices(words, k=draw.randint(0, 8)) * 2).title() for _ in range(120)] + [None]
     reasons = [draw.choice([None, "too_short", "too_long"]) for _ in texts]
     frame = pl.DataFrame({"text": texts, "reason": reasons}, schema={"text": pl.String, "reason": pl.String})
     found = lost_words(count_words(frame.iter_slices(50)), AuditSettings(rare=(2, 4)))
@@ -163,3 +164,8 @@ def test_audit_of_no_rows_finds_nothing() -> None:
     assert lost_words(vocabulary).is_empty()
     assert word_alarms(vocabulary, []) == []
     assert share_alarms(tally([])) == []
+
+
+def test_lost_words_numbers_are_no_words() -> None:
+    frame = pl.DataFrame({"text": ["In 1999 x86 and 2,000."] * 3, "reason": ["too_short"] * 3})
+    assert lost_words(count_words([frame]))["num_lost"].to_list() == [3]

@@ -44,6 +44,8 @@ LAYOUTS = [
      [("x", "Which?\n\nthis\nthat")]),
     ("a.jsonl", '{"QuestionId": 3, "Question": "Who?", "Answer": {"Value": "Ann", "Alias": ["A."]}, "answerKey": 1}',
      [("3", "Who?\n\nAnn\nA.")]),
+    ("a.jsonl", '{"question": "Why?", "question_type": "open", "answer_url": "x.org", "notes": [{"by": "Ann"}]}',
+     [("0", "Why?")]),
     ("a.json", '[{"passage": {"text": "Long.", "questions": [{"question": "q1", "idx": 1}, {"question": "q2"}]}}]',
      [("0", "Long.\n\nq1"), ("1", "Long.\n\nq2")]),
     ("a.json", '{"id": 1, "prompt": "def f():\\n\\n  pass", "canonical_solution": "return 1", "meta": {"n": 1}}',

@@ -110,9 +110,9 @@ def _items(value: Any, inherited: tuple[str, ...], key: str | None) -> Iterator[
         own = [_joined(field) for name, field in value.items() if _is_text(name) and name not in nested]
         fields = (*inherited, *(text for text in own if text))
         below = [item for name in value if name in nested for item in _items(value[name], fields, name)]
-        # Records below that say nothing of their own (an item's metadata) leave the item itself.
-        if any(len(texts) > len(fields) for _, texts in below):
-            yield from (item for item in below if len(item[1]) > len(fields))
+        # Records below that say nothing of their own (an item's metadata) are none.
+        if below:
+            yield from below
         elif len(fields) > len(inherited):
             yield _id(value, key), fields
 
