@@ -6,7 +6,7 @@ export LAKE_ROOT ?= .lake
 # Lines of the log appear as they are written.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup setup-gpu demo demo-full up sql test test-fast lint bench lock clean
+.PHONY: setup setup-gpu demo demo-full up sql test test-fast lint bench bench-l1 lock clean
 
 setup: $(VENV)/.installed
 
@@ -53,6 +53,10 @@ test: lint
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# WARC to kept L1 rows beside datatrove's fineweb.py, whose environment is made in the cache folder (250 MB to download).
+bench-l1: setup
+	$(BIN)/python -m benchmarks.l1
 
 # Resolves requirements.lock anew (needs uv). The torch wheel is taken from where pip finds it.
 lock:

@@ -1,4 +1,5 @@
-"""`make bench`: every benchmark of the foundation, one table.
+"""`make bench`: the foundation's benchmarks, one table. Those of L1 stand by themselves: `make bench-l1`,
+`python -m benchmarks.rules`, `benchmarks.near_duplicates`.
 
 Each line is ours against a peer doing the same work in the same run; the ratio says how many times less ours costs
 (above 1: ours is better). The last line needs the language model, some minutes on two cores; `--quick` leaves it out.
@@ -10,40 +11,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from benchmarks import delta_writer
-
-REPEATS = 3
-
-
-@dataclass(frozen=True)
-class Line:
-    """One comparison: what was measured, in which unit (less is better), ours and the peer's median."""
-
-    what: str
-    unit: str
-    peer: str
-    ours: float
-    theirs: float
-
-
-def interleaved(ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[float, float]:
-    """Medians of REPEATS runs of each, in turns."""
-    pairs = [(ours(), theirs()) for _ in range(REPEATS)]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
-
-
-def cpu(work: Callable[[], object]) -> float:
-    """CPU seconds of this process for `work`."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+from benchmarks.lines import REPEATS, Line, cpu, interleaved, show
 
 
 def writer(folder: Path) -> list[Line]:
@@ -102,7 +76,7 @@ def catalog(folder: Path) -> list[Line]:
         ]
 
 
-def extraction() -> list[Line]:
+def extraction(folder: Path) -> list[Line]:
     """Main text of the demo's news pages by L1's extractor, against trafilatura's default settings."""
     import trafilatura
 
@@ -153,17 +127,17 @@ def language_model(folder: Path) -> list[Line]:
     return [Line("64 replies of 48 tokens", "s", "vLLM called bare", *interleaved(ours, theirs))]
 
 
+# In the order in which they run; each gets an empty folder. The last one needs minutes.
+PARTS = (writer, catalog, extraction, language_model)
+
+
 def main() -> None:
-    """Run all and print the table."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        lines = [*writer(folder), *catalog(folder), *extraction()]
-        if "--quick" not in sys.argv:
-            lines += language_model(folder)
+    """Run the parts and print their lines as they come."""
     print(f"{'what':<40} {'unit':<7} {'ours':>9} {'peer':>9} {'ratio':>7}  peer is")
-    for line in lines:
-        ratio = line.theirs / line.ours
-        print(f"{line.what:<40} {line.unit:<7} {line.ours:>9.3g} {line.theirs:>9.3g} {ratio:>7.2f}  {line.peer}")
+    for part in PARTS[:-1] if "--quick" in sys.argv else PARTS:
+        with tempfile.TemporaryDirectory() as scratch:
+            for line in part(Path(scratch)):
+                show(line)
 
 
 if __name__ == "__main__":
