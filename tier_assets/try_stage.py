@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from resources.lake import Lake
-from tier_assets.l1_filtered.try_stages import try_dedup, try_extract, try_judge
+from tier_assets.l1_filtered.try_stages import (
+    try_clean,
+    try_dedup,
+    try_extract,
+    try_judge,
+    try_language,
+    try_private,
+)
 
 Lines = Iterator[dict[str, Any]]
 
@@ -35,6 +42,9 @@ def _refine(lake: Lake, lines: Lines) -> Lines:
 
 STAGES: dict[str, Callable[[Lake, Lines], Lines]] = {
     "extract": lambda lake, lines: try_extract(lines),
+    "clean": lambda lake, lines: try_clean(lines),
+    "private": lambda lake, lines: try_private(lines),
+    "language": lambda lake, lines: try_language(lines),
     "judge": lambda lake, lines: try_judge(lines),
     "dedup": lambda lake, lines: try_dedup(lines),
     "score": _score,

@@ -30,7 +30,7 @@ from tier_assets.l1_filtered.line_noise import MODEL_FILE, LineModel, word_score
 
 WORD: Final = re.compile(r"\w+")
 MIN_SHARED: Final = 0.3  # of a line's trigrams: so much of a rewritten sentence is still the main text's
-TREES: Final = TreeSettings(num_trees=150, depth=5, rate=0.08, l2=10, min_weight=10, feature_share=0.3)
+TREES: Final = TreeSettings(num_trees=120, depth=5, rate=0.1, l2=10, min_weight=10, feature_share=0.3)
 NUM_FOLDS: Final = 5
 DOCUMENT_WEIGHT: Final = 20.0  # a document counts by the root of its number of lines
 EPOCHS, RATE, L2 = 5, 0.3, 1e-3

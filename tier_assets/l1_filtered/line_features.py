@@ -22,7 +22,7 @@ OWN: Final = (
 PLACE: Final = ("line", "from_end", "num_lines", "copies", "copies_before", "same_shape", "text_bytes", "blank_before")
 NUM_OWN: Final = len(OWN)
 SHOWN: Final = 5  # of the lines before and after, the first features count: bytes to capitals and digits
-NEIGHBOURS: Final = (-2, -1, 1, 2)
+NEIGHBOURS, NEARBY, WINDOWS = (-2, -1, 1, 2), (-3, -2, -1, 1, 2, 3), (2, 5, 12)
 OFFSET_BASIS, PRIME = np.uint32(2166136261), np.uint32(16777619)  # of the FNV-1a hash
 
 
@@ -50,30 +50,39 @@ def read_lines(text: str) -> Lines:
 
 def with_context(lines: Lines, score_L: np.ndarray) -> np.ndarray:
     """Features of each line, its `score_L` and those of the lines around it among them, float32."""
-    num_lines = len(lines.number_L)
-    near = [_shifted(lines.own_LF[:, :SHOWN], step) for step in NEIGHBOURS]
-    scores = [_shifted(score_L[:, None], step) for step in (-3, *NEIGHBOURS, 3)]
-    total = np.concatenate([[0.0], np.cumsum(score_L)])
-    index = np.arange(num_lines)
-    windows = []
-    for reach in (2, 5, 12):
-        start, end = np.maximum(index - reach, 0), np.minimum(index + reach + 1, num_lines)
-        windows.append(((total[end] - total[start]) / np.maximum(end - start, 1))[:, None])
-    whole = np.repeat([[total[-1] / max(num_lines, 1)]], num_lines, axis=0)
-    before = ((total[:-1]) / np.maximum(index, 1))[:, None]
-    after = ((total[-1] - total[1:]) / np.maximum(num_lines - 1 - index, 1))[:, None]
-    parts = [lines.own_LF, score_L[:, None], *near, *scores, *windows, whole, before, after]
-    return np.ascontiguousarray(np.concatenate(parts, axis=1), np.float32)
+    return _surround(lines.own_LF, score_L)
 
 
-def _shifted(rows_LF: np.ndarray, step: int) -> np.ndarray:
-    """Row i of the result is row i + step, or -1 beyond either end."""
-    out = np.full_like(rows_LF, -1)
-    if step > 0:
-        out[:-step] = rows_LF[step:]
-    else:
-        out[-step:] = rows_LF[:step]
-    return out
+@numba.njit(cache=True)
+def _surround(own_LF, score_L):  # type: ignore[no-untyped-def]
+    """Own features; score; SHOWN features and scores of the NEIGHBOURS, -1 beyond either end; means of the scores in
+    windows, in all lines, before and after."""
+    num_lines, num_own = own_LF.shape
+    width = num_own + 1 + len(NEIGHBOURS) * SHOWN + len(NEARBY) + len(WINDOWS) + 3
+    out_LF = np.full((num_lines, width), np.float32(-1))
+    total_L = np.zeros(num_lines + 1)
+    for i in range(num_lines):
+        total_L[i + 1] = total_L[i] + score_L[i]
+    for i in range(num_lines):
+        out_LF[i, :num_own] = own_LF[i]
+        out_LF[i, num_own] = score_L[i]
+        at = num_own + 1
+        for step in NEIGHBOURS:
+            if 0 <= i + step < num_lines:
+                out_LF[i, at : at + SHOWN] = own_LF[i + step, :SHOWN]
+            at += SHOWN
+        for step in NEARBY:
+            if 0 <= i + step < num_lines:
+                out_LF[i, at] = score_L[i + step]
+            at += 1
+        for reach in WINDOWS:
+            start, end = max(i - reach, 0), min(i + reach + 1, num_lines)
+            out_LF[i, at] = (total_L[end] - total_L[start]) / (end - start)
+            at += 1
+        out_LF[i, at] = total_L[num_lines] / num_lines
+        out_LF[i, at + 1] = total_L[i] / max(i, 1)
+        out_LF[i, at + 2] = (total_L[num_lines] - total_L[i + 1]) / max(num_lines - 1 - i, 1)
+    return out_LF
 
 
 @numba.njit(cache=True)

@@ -14,6 +14,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,28 +27,31 @@ from tier_assets.l1_filtered.edits import Edit
 from tier_assets.l1_filtered.line_features import Lines, read_lines, with_context
 
 MODEL_FILE: Final = Path(__file__).with_name("line_noise_model.json")
-# Chosen by folds on the half of the lines that the model learnt from: there .98 of what goes is noise, of the lines of
+# Chosen by folds on the half of the lines that the model learnt from: there .97 of what goes is noise, of the lines of
 # whole pages as of those that our extractor leaves, and the extractor's F1 stays what it was.
 MIN_NOISE: Final = 0.9
-MAX_RULE_CHARS: Final = 400  # a longer line says more than a phrase
 MAX_BEYOND_LATIN: Final = 0.2  # share of a line's letters
 
 
 @dataclass(frozen=True)
 class NoiseRule:
-    """Lines that match `whole` from end to end are noise, with or without marks and blanks around."""
+    """Lines of up to `max_chars` that in small letters match `whole` from end to end are noise, with or without marks
+    and blanks around; `anywhere`, or only among the first and last NUM_EDGE_LINES of a text."""
 
     reason: str
+    max_chars: int
+    anywhere: bool
     whole: re.Pattern[str]
 
 
-def _phrases(reason: str, *phrases: str) -> NoiseRule:
-    return NoiseRule(reason, re.compile("|".join(phrases), re.IGNORECASE))
+def _rule(reason: str, max_chars: int, anywhere: bool, *phrases: str) -> NoiseRule:
+    return NoiseRule(reason, max_chars, anywhere, re.compile("|".join(phrases)))
 
 
+NUM_EDGE_LINES: Final = 10
 RULES: Final = (
-    _phrases(
-        "button",
+    _rule(
+        *("button", 45, True),
         r"(?:click here to )?(?:read|show|view|load|see|learn) (?:more|less|all|comments|full (?:article|story|bio))",
         r"continue reading|keep reading|(?:back|scroll) to top|skip to (?:main )?content|(?:jump|skip) to navigation",
         r"(?:share|tweet|pin|email|print|like|follow)(?: (?:this|it|us|on (?:facebook|twitter|pinterest|linkedin)))*",
@@ -62,30 +66,33 @@ RULES: Final = (
         r"lue (?:lisää|koko juttu)|näytä (?:lisää|kaikki)|kirjaudu(?: sisään)?|jaa(?: \w+)?|tulosta|lisää ostoskoriin",
         r"leggi (?:tutto|di più)|condividi|accedi|lees (?:meer|verder)|meer lezen|delen|leia mais|continue lendo",
     ),
-    _phrases(
-        "pagination",
+    _rule(
+        *("pagination", 45, True),
         r"page \d+ (?:of|von|sur|de|av) \d+|(?:\d+\W+){3,}(?:next|last|weiter|suivant|nästa|siguiente)",
         r"(?:previous|next|older|newer)(?: (?:page|post|article|entries|posts|topic|thread))?",
         r"(?:vorherige|nächste)r? (?:seite|beitrag|artikel)|(?:page|article) (?:précédente?|suivante?)",
         r"(?:äldre|nyare) inlägg|(?:nästa|föregående)(?: sida)?|(?:página |entrada )?(?:anterior|siguiente)",
         r"(?:seuraava|edellinen)(?: sivu)?",
     ),
-    _phrases(
-        "cookie_notice",
+    _rule(
+        *("cookie_notice", 300, False),
         r"(?:accept|reject|allow|manage) (?:all )?cookies?(?: settings)?|cookie (?:policy|settings|notice)",
         r"(?:this|our) (?:web)?site uses cookies\b.*|we use cookies\b.*|by (?:continuing|using)\b.{0,80}\bcookies\b.*",
         r"(?:diese (?:web)?seite|wir) (?:verwendet|verwenden|nutzt|nutzen|benutzt|benutzen) cookies\b.*",
         r".{0,60}(?:utilise|utilisons) des cookies\b.*|.{0,60}(?:utiliza|utilizamos|usa|usamos) cookies\b.*",
         r".{0,60}(?:använder|använda) (?:cookies|kakor)\b.*|.{0,60}(?:käyttää|käytämme) evästeitä\b.*",
     ),
-    _phrases(
-        "licence_notice",
+    _rule(
+        *("licence_notice", 200, False),
         r"(?:copyright|©).{0,120}|.{0,100}\ball rights reserved\b.{0,60}|.{0,80}alle rechte vorbehalten.{0,40}",
         r".{0,80}tous droits réservés.{0,40}|.{0,80}todos los derechos reservados.{0,40}|terms (?:of|and) \w+",
         r"privacy policy|datenschutz(?:erklärung)?|impressum|mentions légales|politique de confidentialité|aviso legal",
         r"please enable javascript\b.*|.{0,60}javascript is (?:disabled|required)\b.*",
     ),
 )
+MAX_SHORT: Final = 60  # characters of a line with one of SHORT_RULES, marks around it and all
+MAX_RULE_CHARS: Final = max(rule.max_chars for rule in RULES)
+SHORT_RULES: Final = tuple(rule for rule in RULES if rule.anywhere)
 EDGES: Final = " \t\u00a0#*|»«›‹→←▲▼•·–—-_>:.…!+[]()✓▾"
 CODE_FENCE: Final = re.compile(r"\s*(?:>\s*)*(?:```|~~~)")
 TABLE_RULE: Final = re.compile(r"\s*\|?\s*:?-{3,}:?\s*\|[\s|:-]*$")
@@ -158,28 +165,33 @@ def noise_edits(text: str) -> tuple[Edit, ...]:
 def noise_lines(text: str, rows: list[str]) -> set[int]:
     """Numbers of the lines of `text` (its `rows`, none of them blank) that are noise."""
     lines = read_lines(text)
-    noise = {int(number) for number in lines.number_L if _is_framework(rows[number])}
+    numbers = lines.number_L.tolist()
+    noise = {
+        n for n in numbers if len(rows[n]) < MAX_SHORT and (rule_of(rows[n], SHORT_RULES) or _is_left_over(rows[n]))
+    }
+    noise.update(n for n in (*numbers[:NUM_EDGE_LINES], *numbers[-NUM_EDGE_LINES:]) if rule_of(rows[n]))
     share_L = _model().shares(lines)
-    unsure = [int(number) for number in lines.number_L[share_L > MIN_NOISE]]
-    noise.update(number for number in unsure if not _beyond_latin(rows[number]))
+    noise.update(n for n in lines.number_L[share_L > MIN_NOISE].tolist() if not _beyond_latin(rows[n]))
     return {n for n in noise if not FORMULA.search(rows[n])} - _kept_whole(rows) if noise else noise
 
 
-def rule_of(line: str) -> str | None:
+def rule_of(line: str, rules: Sequence[NoiseRule] = RULES) -> str | None:
     """Reason of the rule by which `line` is noise, or None.
 
     >>> rule_of("« Previous page")
     'pagination'
     """
-    if len(line) > MAX_RULE_CHARS:
-        return None
     phrase = line.strip(EDGES)
-    return next((rule.reason for rule in RULES if rule.whole.fullmatch(phrase)), None)
+    # A small letter: a sentence that the break of a line cut.
+    if len(phrase) > MAX_RULE_CHARS or phrase[:1].islower():
+        return None
+    lowered = phrase.lower()
+    return next((r.reason for r in rules if len(phrase) <= r.max_chars and r.whole.fullmatch(lowered)), None)
 
 
-def _is_framework(line: str) -> bool:
-    """Whether the line is one that a rule names, or only what Markdown left of an empty cell or a break."""
-    return rule_of(line) is not None or not line.strip(" \t\u00a0\\|")
+def _is_left_over(line: str) -> bool:
+    """Whether the line is only what Markdown left of an empty cell or a break."""
+    return line.strip(" \t\u00a0|") in ("", "\\")
 
 
 def _beyond_latin(line: str) -> bool:

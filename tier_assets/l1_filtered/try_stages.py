@@ -1,4 +1,4 @@
-"""L1's stages on one's own JSON Lines (`lake try extract|judge|dedup`): the very functions of the tier.
+"""L1's stages on one's own JSON Lines (`lake try extract`, `clean`, `private` ...): the very functions of the tier.
 
 A dict out for each dict in, order and `id` kept; in trouble the dict out has an `error`.
 """
@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import Any, Final
 
 import polars as pl
 
 from resources.workers import Died
+from tier_assets.l1_filtered.clean import clean
 from tier_assets.l1_filtered.deduplicate import duplicates, fingerprint
+from tier_assets.l1_filtered.edits import apply_edits
 from tier_assets.l1_filtered.extract import NoText
 from tier_assets.l1_filtered.filter import DEFAULT, open_workers
 from tier_assets.l1_filtered.language import detect_language
-from tier_assets.l1_filtered.read import Record, read_record
+from tier_assets.l1_filtered.private_data import count_private, hide_private
+from tier_assets.l1_filtered.read import PAGE_EXTRACTORS, Record, extract_record
 from tier_assets.l1_filtered.rules import judge
 
 BATCH_LINES: Final = 1000
@@ -34,7 +38,7 @@ def try_extract(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield Record((_string(line, "html") or "").encode(), "text/html", _string(line, "url"))
 
     with open_workers(DEFAULT) as pool:
-        for result in pool.map(read_record, records()):
+        for result in pool.map(extract_record, records()):
             line = waiting.popleft()
             answer = {"id": line.get("id"), "title": None, "text": None, "extractor": None}
             if not isinstance(line.get("html"), str):
@@ -43,6 +47,42 @@ def try_extract(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 yield answer | {"error": result.reason}
             else:
                 yield answer | {"title": result.title, "text": result.text, "extractor": result.extractor}
+
+
+def try_clean(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """{id, text} -> {id, text, edits}, cleaned as web pages; a line may name its own `extractor`.
+
+    `edits` are operations over the text that came in; no edits are `keep_all`.
+    """
+    for line in lines:
+        text = _string(line, "text")
+        if text is None:
+            yield {"id": line.get("id"), "text": None, "edits": None, "error": NO_TEXT}
+        else:
+            cleaned = clean(text, of_page=(_string(line, "extractor") or PAGE_EXTRACTORS[0]) in PAGE_EXTRACTORS)
+            yield {"id": line.get("id"), "text": cleaned.text, "edits": [asdict(edit) for edit in cleaned.edits]}
+
+
+def try_private(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """{id, text} -> {id, text, counts}: placeholders instead of private data, and how many of each."""
+    for line in lines:
+        text = _string(line, "text")
+        if text is None:
+            yield {"id": line.get("id"), "text": None, "counts": None, "error": NO_TEXT}
+        else:
+            edits = hide_private(text)
+            yield {"id": line.get("id"), "text": apply_edits(text, edits), "counts": count_private(edits)}
+
+
+def try_language(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """{id, text} -> {id, language, score}."""
+    for line in lines:
+        text = _string(line, "text")
+        if text is None:
+            yield {"id": line.get("id"), "language": None, "score": None, "error": NO_TEXT}
+        else:
+            language, score = detect_language(text)
+            yield {"id": line.get("id"), "language": language, "score": score}
 
 
 def try_judge(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -96,4 +136,4 @@ def _string(line: dict[str, Any], field: str) -> str | None:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
-__all__ = ["try_dedup", "try_extract", "try_judge"]
+__all__ = ["try_clean", "try_dedup", "try_extract", "try_judge", "try_language", "try_private"]
