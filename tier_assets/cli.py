@@ -308,13 +308,16 @@ def search(
 
 @app.command("try")
 def try_(
-    stage: Annotated[str, typer.Argument(help="extract, judge, dedup, score or refine.")],
+    stage: Annotated[str, typer.Argument(help="extract, clean, private, language, judge, dedup, score or refine.")],
     file: Annotated[Path, typer.Argument(help="JSON Lines; `-` is standard input.", metavar="FILE.jsonl")],
     out: Annotated[Path | None, typer.Option(help="Write here instead of standard output.", metavar="FILE")] = None,
 ) -> None:
     """Run one stage's own function on your own lines: a line out for each line in, `id` and order kept.
 
     - `extract` {id,url,html} to {id,title,text,extractor}
+    - `clean` {id,text} to {id,text,edits}, as the text of a web page; `extractor` may name another source
+    - `private` {id,text} to {id,text,counts}
+    - `language` {id,text} to {id,language,score}
     - `judge` {id,text} to {id,keep,reason}
     - `dedup` {id,text} to {id,kept_id,similarity}
     - `score` {id,text} to {id,score}, by the lake's published scorer
