@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,8 +11,8 @@ import pytest
 import turbohtml
 
 from tier_assets.l1_filtered.html_text import main_text
-from tier_assets.l1_filtered.learn_main_text import _align, _shares, half_of, labelled
-from tier_assets.l1_filtered.main_text import BlockModel, choose, choose_main_text, to_markdown
+from tier_assets.l1_filtered.learn_main_text import _align, _shares, fold_of, labelled, learn, read_pages
+from tier_assets.l1_filtered.main_text import BlockModel, choose, shipped_model, to_markdown
 from tier_assets.l1_filtered.mathematics import dollars, restore_mathematics
 from tier_assets.l1_filtered.mathml import to_tex
 
@@ -79,6 +77,18 @@ def test_main_text_of_a_hostile_page_is_text_or_none(page):
         ("<table><tr><td><p>one</p><td><p>two</p></table>", "one\n\ntwo"),
         ('<p>see <a href="https://x.y">this</a> <img alt=z src=q></p>', "see this"),
         ("<p>run <code>a   b</code></p>", "run `a b`"),
+        ("<p><code>a = </code><code>1</code><code>;</code> <code>b</code></p>", "`a = 1;` `b`"),
+        (
+            "<div><div class='line'><code>if a:</code></div><div class='line'>&nbsp;&nbsp;<code>b</code></div></div>",
+            "```\nif a:\n  b\n```",
+        ),
+        (
+            "<table><tr><td><h2>T</h2><table><tr><td>a<td>b<tr><td>c<td>d</table></table>",
+            "## T\n\n| a | b |\n| --- | --- |\n| c | d |",
+        ),
+        ("<table><tr><td><table><tr><td><p>one</table><td>two</table>", "one\n\ntwo"),
+        ("<p>so \\(x^2\\) is <code>\\(y\\)</code></p>", "so $x^2$ is `\\(y\\)`"),
+        ("<ol><li>a<li>b</ol><blockquote>q</blockquote>", "1. a\n2. b\n\n> q"),
     ],
 )
 def test_to_markdown_html_becomes(html, markdown):
@@ -190,9 +200,7 @@ def test_align_is_a_longest_common_subsequence():
 
 
 def test_block_model_written_and_read_is_the_same():
-    model = BlockModel.from_json(
-        (Path(choose_main_text.__code__.co_filename).parent / "main_text_model.json").read_text()
-    )
+    model = shipped_model()
     again = BlockModel.from_json(model.to_json())
     assert (again.second.leaf_TL == model.second.leaf_TL).all()
     assert again.first.bias == model.first.bias
@@ -200,16 +208,16 @@ def test_block_model_written_and_read_is_the_same():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not GOLD.exists(), reason=f"no gold pages at {GOLD}")
-@pytest.mark.parametrize(
-    ("file", "at_least"),
-    [("extract_scrapinghub/articles.jsonl.gz", 0.955), ("extract_wcxb/wcxb_dev_sample.jsonl.gz", 0.84)],
-)
-def test_main_text_of_pages_not_learnt_from_is_near_the_gold_text(file, at_least):
-    scores = []
-    with gzip.open(GOLD / file, "rt") as lines:
-        for record in map(json.loads, lines):
-            if half_of(record["id"]) == 1:  # the model learnt from the other half
-                found = main_text(record["html"], record["url"])
-                gold = record.get("gold_text") or record["gold"]["main_content"]
+def test_main_text_of_sites_not_learnt_from_is_near_the_gold_text():
+    files = ["extract_scrapinghub/articles.jsonl.gz", "extract_wcxb/wcxb_dev_sample.jsonl.gz"]
+    articles, mixed = ([page for page in read_pages([GOLD / file]) if page[3].strip()] for file in files)
+    learnt_from = [page for page in articles + mixed if fold_of(page[0], page[2], 2) == 0]
+    pages = [labelled(html, url, gold) for _, html, url, gold in learnt_from]
+    model = learn([page for page in pages if page is not None])
+    for name_pages, at_least in ((articles, 0.95), (mixed, 0.82)):
+        scores = []
+        for name, html, url, gold in name_pages:
+            if fold_of(name, url, 2) == 1:
+                found = main_text(html, url, model)
                 scores.append(f1(found[1] if found else "", gold))
-    assert np.mean(scores) >= at_least
+        assert np.mean(scores) >= at_least

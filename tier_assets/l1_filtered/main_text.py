@@ -30,6 +30,7 @@ MODEL_FILE: Final = Path(__file__).with_name("main_text_model.json")
 UNREAD: Final = "script, style, svg, template, iframe, link, meta, head, noembed, noframes, plaintext, xmp, textarea"
 START_CHARS: Final = 10_000  # within which the software of a forum names itself
 MAX_COLUMNS: Final = 50  # to which short rows of a table are filled up
+LAYOUT: Final = "data-layout"  # set on tables that only lay out, while they are turned into blocks
 MARKDOWN: Final = Markdown(
     escaping=Markdown.Escaping(mode="none", asterisks=False, underscores=False),
     links=Markdown.Links(ignore=True),
@@ -78,26 +79,26 @@ class BlockModel:
 
 @dataclass(frozen=True)
 class ReadPage:
-    """A page's own title, its blocks, the hints of its kind, and its HTML with the formulas as text where it has any
-    (else None)."""
+    """A page's own title, its HTML without what is never read and with its formulas as text, the blocks of that HTML,
+    and the hints of the page's kind."""
 
     title: str | None
+    html: str
     blocks: Blocks
     hints_H: np.ndarray
-    restored: str | None
 
 
 @dataclass(frozen=True)
 class Chosen:
     """A page's main text. `confidence`: the F1 over words that the choice expects; `article`: whether the page calls
-    itself one; `depth`: of its deepest element."""
+    itself one; `depth`: of its deepest element; `html`: of which the text was chosen."""
 
     title: str | None
     text: str
     confidence: float
     article: bool
     depth: int
-    restored: str | None
+    html: str
 
 
 def read_page(page: str, url: str | None) -> ReadPage:
@@ -106,20 +107,20 @@ def read_page(page: str, url: str | None) -> ReadPage:
     head = document.select_one("head")
     hints_H = page_hints(_metadata(document, head, page, url))
     title = _title(document, head)
-    has_formulas = restore_mathematics(document)
+    restore_mathematics(document)
     document.remove(UNREAD)
     html = document.serialize()
-    return ReadPage(title, read_blocks(html), hints_H, html if has_formulas else None)
+    return ReadPage(title, html, read_blocks(html), hints_H)
 
 
-def choose_main_text(page: str, url: str | None) -> Chosen:
+def choose_main_text(page: str, url: str | None, model: BlockModel) -> Chosen:
     """The main text of `page`; empty where it has none."""
     read = read_page(page, url)
     blocks = read.blocks
-    keep_B, confidence = choose(_model().shares(blocks, read.hints_H), blocks.num_words)
+    keep_B, confidence = choose(model.shares(blocks, read.hints_H), blocks.num_words)
     text = to_markdown(cut(blocks, keep_B)) if keep_B.any() else ""
     depth = int(blocks.elements_EK[:, DEPTH].max(initial=0))
-    return Chosen(read.title, text, confidence, is_article(read.hints_H), depth, read.restored)
+    return Chosen(read.title, text, confidence, is_article(read.hints_H), depth, read.html)
 
 
 def whole_text(page: str) -> str:
@@ -150,22 +151,47 @@ def choose(share_B: np.ndarray, num_words_B: np.ndarray) -> tuple[np.ndarray, fl
 def to_markdown(html: str) -> str:
     """`html` as Markdown: headings, lists, code, tables of data; layout tables as plain blocks."""
     document = turbohtml.parse(html)
-    for table in document.select("table:has(table, p, h1, h2, h3, ul, ol, div)"):
-        for part in table.select("tbody, thead, tfoot, tr, td, th"):
-            part.tag = "div"
-        table.tag = "div"
+    _lay_out(document)
     for cell in document.select("[colspan], [rowspan]"):  # a pipe table has no spans: the renderer would keep the tags
         for name in ("colspan", "rowspan"):
             cell.attrs.pop(name, None)
     for table in document.select("table"):
         _square(table)
-    for code in document.select("code"):
-        if not code.closest("pre") and "  " in code.text:
-            code.text = " ".join(code.text.split())
+    _join_code(document)
     text = document.to_markdown(MARKDOWN)
     if "<table" in text:  # some table that pipes cannot show
         text = document.to_markdown(NO_TABLES)
     return dollars(text)
+
+
+def _lay_out(document: turbohtml.Document) -> None:
+    """Turn tables that only lay a page out, and their own rows and cells, into plain blocks."""
+    tables = document.select("table:has(table, p, h1, h2, h3, ul, ol, div)")
+    for table in tables:
+        table.attrs[LAYOUT] = ""
+    parts = document.select(f"[{LAYOUT}] :is(tbody, thead, tfoot, tr, td, th)") if tables else []
+    # A table of data may stand in a cell of one that lays out: its rows stay.
+    own = [part for part in parts if (holder := part.closest("table")) is not None and LAYOUT in holder.attrs]
+    for element in (*own, *tables):
+        element.tag = "div"
+
+
+def _join_code(document: turbohtml.Document) -> None:
+    """One block for a listing whose lines are elements of their own, one span for pieces of code side by side."""
+    listings = {id(line.parent): line.parent for line in document.select("div.line:has(> code)")}
+    for listing in filter(None, listings.values()):
+        lines = [child.text.replace("\xa0", " ") for child in listing.children if isinstance(child, turbohtml.Element)]
+        block = turbohtml.Element("pre")
+        block.append(turbohtml.Text("\n".join(lines)))
+        listing.replace_with(block)
+    for code in document.select("code + code"):
+        before = code.previous_sibling
+        if isinstance(before, turbohtml.Element) and before.tag == "code":
+            code.text = before.text + code.text
+            before.decompose()
+    for code in document.select("code"):
+        if not code.closest("pre") and "  " in code.text:
+            code.text = " ".join(code.text.split())
 
 
 def _square(table: turbohtml.Element) -> None:
@@ -194,7 +220,8 @@ def _title(document: turbohtml.Document, head: turbohtml.Element | None) -> str 
 
 
 @cache
-def _model() -> BlockModel:
+def shipped_model() -> BlockModel:
+    """The model that lies beside this file."""
     return BlockModel.from_json(MODEL_FILE.read_text(encoding="ascii"))
 
 
@@ -206,6 +233,7 @@ __all__ = [
     "choose",
     "choose_main_text",
     "read_page",
+    "shipped_model",
     "to_markdown",
     "whole_text",
 ]

@@ -26,6 +26,7 @@ IN_ADDRESS: Final = re.compile(r"(?:^|&)latex=([^&]*)")
 TAG: Final = re.compile(r"<br\s*/?>")
 MACROS: Final = re.compile(r"^[ \t]*\\?\(?\s*\\(?:re)?newcommand\b.*\n?", re.MULTILINE)
 DISPLAYED: Final = re.compile(r"\\\[([^$]{1,2000}?)\\\]", re.DOTALL)
+TEX: Final = re.compile(r"[\\^_={]")  # in brackets without any of these stands a note, not a formula
 INLINE: Final = re.compile(r"\\\(([^$\n]{1,1000}?)\\\)")
 FORUM_TAGS: Final = re.compile(r"\[(tex|itex|latex|math)\]([^$]{1,2000}?)\[/\1\]", re.DOTALL | re.IGNORECASE)
 CODE: Final = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
@@ -101,7 +102,7 @@ def dollars(markdown: str) -> str:
 
 def _dollars(text: str) -> str:
     text = MACROS.sub("", text)
-    text = DISPLAYED.sub(lambda match: f"$${match[1].strip()}$$", text)
+    text = DISPLAYED.sub(lambda match: f"$${match[1].strip()}$$" if TEX.search(match[1]) else match[0], text)
     text = INLINE.sub(lambda match: f"${match[1].strip()}$", text)
     return FORUM_TAGS.sub(lambda match: f"${match[2].strip()}$", text)
 

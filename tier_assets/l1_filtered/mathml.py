@@ -24,8 +24,8 @@ SYMBOLS: Final = dict(
         "≫=gg ≺=prec ≻=succ ∈=in ∉=notin ∋=ni ⊂=subset ⊃=supset ⊆=subseteq ⊇=supseteq ∪=cup ∩=cap ⋃=bigcup ⋂=bigcap "
         "∅=emptyset ∖=setminus ∧=wedge ∨=vee ¬=neg ∀=forall ∃=exists ⊢=vdash ⊨=models ⊥=perp ∥=parallel ∣=mid ∠=angle "
         "→=to ←=leftarrow ↔=leftrightarrow ⇒=Rightarrow ⇐=Leftarrow ⇔=Leftrightarrow ⟶=longrightarrow ↦=mapsto "
-        "↑=uparrow ↓=downarrow ⟨=langle ⟩=rangle ⌊=lfloor ⌋=rfloor ⌈=lceil ⌉=rceil …=dots ⋯=cdots ⋮=vdots ⋱=ddots ℏ=hbar ℓ=ell "
-        "ℜ=Re ℑ=Im ℵ=aleph ′=prime †=dagger ‡=ddagger ⋆=star △=triangle □=square"
+        "↑=uparrow ↓=downarrow ⟨=langle ⟩=rangle ⌊=lfloor ⌋=rfloor ⌈=lceil ⌉=rceil …=dots ⋯=cdots ⋮=vdots ⋱=ddots "
+        "ℏ=hbar ℓ=ell ℜ=Re ℑ=Im ℵ=aleph ′=prime †=dagger ‡=ddagger ⋆=star △=triangle □=square"
     ).split()
 )
 SPOKEN: Final = dict(zip("ℝℂℤℕℚℙ", "RCZNQP"))
