@@ -188,8 +188,10 @@ def _paragraphs(states, sizes, count, keys, stamps, stamp, mask, out):  # type: 
 
 
 @numba.njit(cache=True)
-def _repetition(hashes, lengths, count, num_chars, keys, stamps, counts, firsts, stamp, mask, out):  # type: ignore[no-untyped-def]
+def _repetition(hashes, lengths, grams, count, num_chars, keys, stamps, counts, firsts, stamp, mask, out):  # type: ignore[no-untyped-def]
     """Shares of repeated n-grams of one text into `out`. Uses one stamp for each n from 2 to 10."""
+    for i in range(count):
+        grams[i] = mix(SEED, np.int64(hashes[i] >> np.uint64(1)))
     for n in range(2, 11):
         best_count, best_first, best_chars, repeated, blocked = 0, 0, 0, 0, 0
         chars = 0
@@ -198,11 +200,11 @@ def _repetition(hashes, lengths, count, num_chars, keys, stamps, counts, firsts,
             if i >= n:
                 chars -= lengths[i - n]
             first = i - n + 1
+            if first >= 0:  # the n-gram's hash goes on from that of the (n-1)-gram
+                grams[first] = mix(grams[first], np.int64(hashes[i] >> np.uint64(1)))
             if first < 0 or (n > 4 and first < blocked):
                 continue
-            state = SEED
-            for j in range(first, i + 1):
-                state = mix(state, np.int64(hashes[j] >> np.uint64(1)))
+            state = grams[first]
             place = slot(keys, stamps, stamp + n, mask, state)
             seen = stamps[place] == stamp + n
             if n <= 4:
@@ -247,7 +249,7 @@ def _statistics(data, ends_D, words, bullets, prose, out_DS):  # type: ignore[no
         mask, stamp = size - 1, 16 * (d + 1)
         num_lines = _lines(points, num_points, words[0], bullets, keys, stamps, stamp, mask, states, sizes, out)
         _paragraphs(states, sizes, num_lines, keys, stamps, stamp + 1, mask, out)
-        _repetition(hashes, lengths, count, num_points, keys, stamps, counts, firsts, stamp, mask, out)
+        _repetition(hashes, lengths, states, count, num_points, keys, stamps, counts, firsts, stamp, mask, out)
         prose_lines.count_prose(
             points, num_points, starts, lengths, count, prose, keys, stamps, stamp + 11, mask, out[PROSE:]
         )
