@@ -8,7 +8,7 @@ import pytest
 from resources.packages import CLIENTS, Package, cache_folder, fetch
 from tier_assets.l0_raw.corpora import CORPORA, fetch_all, fetch_corpus
 from tier_assets.l0_raw.corpora.corpus import Corpus, Part
-from tier_assets.l0_raw.readers import FORMATS
+from tier_assets.l0_raw.readers import FORMATS, reader_of
 from tier_assets.l0_raw.register import check_name
 
 TEXTS = Package("npm", "@scope/texts", "1.0")
@@ -72,7 +72,7 @@ def test_every_corpus_has_a_lawful_name_a_known_format_and_a_known_client():
     for known in CORPORA:
         check_name("corpus", known.name)
         check_name("snapshot", known.snapshot)
-        assert known.format in FORMATS
+        assert reader_of(known.format).name in FORMATS
         assert {part.package.client for part in known.parts} <= {client.name for client in CLIENTS}
         assert known.domain == known.name
     assert len({known.name for known in CORPORA}) == len(CORPORA)

@@ -14,7 +14,8 @@ from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 META_CHARSET: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 HEADER_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
-BREAKS: Final = re.compile(r"[ \t]*(?:\r\n?|[\n\x0b\x0c\x85\u2028\u2029])")
+# Looked for at the start of a run of blanks only: else a long run without a break costs the square of its length.
+BREAKS: Final = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n?|[\n\x0b\x0c\x85\u2028\u2029])")
 FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 SNIFFED_BYTES: Final = 4096
 

@@ -37,8 +37,9 @@ MAGIC: Final = (
     b"RIFF",
     b"OggS",
 )
+# Comments are matched once and for all (`*+`, `(?>`): else a page of nothing but comments is tried in all ways.
 HTML_START: Final = re.compile(
-    rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+    rb"\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
 MAIL_START: Final = re.compile(rb"(?:From |[A-Za-z-]{2,40}:)[^\n]*\n(?:[A-Za-z-]{2,40}:|[ \t])", re.ASCII)
 NOT_TEXT_TYPES: Final = (
@@ -52,6 +53,7 @@ NOT_TEXT_TYPES: Final = (
 NOT_PROSE_TYPES: Final = ("text/css", "text/javascript", "application/javascript")
 JSON_TYPES: Final = ("application/json", "application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 MAX_BINARY_SHARE: Final = 0.05  # of NUL and replaced characters; prose in a wrongly named charset stays far below
+MAX_HEADER_CHARS: Final = 10_000  # the time to decode a header grows with the square of its length
 MAX_LEAVES: Final = 100_000
 # Of XML records: PubMed's names, RSS's and Stack Exchange's beside those of JSON.
 XML_TITLES: Final = (*TITLE_FIELDS, "articletitle")
@@ -255,9 +257,11 @@ def _is_attachment(part: email.message.Message) -> bool:
 
 
 def _header(value: Any) -> str | None:
-    """A header's text with its encoded words decoded; left as it stands where they are malformed."""
+    """A header's text with its encoded words decoded; left as it stands where they are malformed or too many."""
     if value is None:
         return None
+    if len(str(value)) > MAX_HEADER_CHARS:
+        return str(value)[:MAX_HEADER_CHARS]
     try:
         return str(email.header.make_header(email.header.decode_header(value)))
     except (LookupError, ValueError, email.errors.MessageError):

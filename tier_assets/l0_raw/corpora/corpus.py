@@ -20,8 +20,9 @@ class Part:
 class Corpus:
     """A corpus that comes from packages.
 
-    `snapshot` names the packages' release, `format` is the reader's, `language` is the ISO 639 code to expect (None:
-    several), `num_quick` the number of files of the quick set.
+    `snapshot` names the packages' release; `format` is the reader's, with its option if it has one
+    (`xml:PubmedArticle`); `language` is the ISO 639 code to expect (None: several); `num_quick` is the number of files
+    of the quick set.
     """
 
     name: str

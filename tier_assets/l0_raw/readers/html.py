@@ -10,8 +10,10 @@ from typing import Final
 from tier_assets.l0_raw.readers.reader import Head, Reader, is_binary, whole_file
 from tier_assets.l0_raw.records import Entry
 
+# Comments are matched once and for all (`*+`, `(?>`): else a page of nothing but comments is tried in all ways.
 START: Final = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*>\s*+)?(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html|head|body)\b",
+    re.I | re.S,
 )
 SUFFIXES: Final = (".html", ".htm", ".xhtml", ".shtml")
 

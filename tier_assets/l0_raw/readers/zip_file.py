@@ -91,7 +91,7 @@ def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, uri: str, licences: 
     """One member of an archive, or why it is none."""
     name = info.orig_filename
     place, offset, mode = f"{uri}!{name}", info.header_offset, info.external_attr >> 16
-    if info.is_dir():
+    if name.endswith("/"):
         return Skipped("folder")
     if (fault := unsafe(name)) is not None:
         return BadRecord(place, offset, "unsafe_path", f"{name!r} {fault}"[:500])
