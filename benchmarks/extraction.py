@@ -6,8 +6,8 @@ DATA is the folder of the gold sets `extract_*`. For every fold a model learns f
 of the three sets together), with the settings of the shipped one, and the whole cascade reads the fold's pages with it:
 no page is measured by a model that saw its site. Beside it trafilatura's default, in the same run. A page without gold
 text counts 0 for both. Speed on the first set: in these folds, page by page in turns; then with the shipped model,
-which has seen these pages and is seldom in doubt, each round ours then trafilatura, medians of three. CPU seconds of one
-process. About 10 minutes on one core; `--speed-only` takes one.
+which has seen these pages and is seldom in doubt, each round ours then trafilatura, medians of three. CPU seconds of
+one process. About 10 minutes on one core; `--speed-only` takes one.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import turbohtml
 
+from tier_assets.l1_filtered import asciimath
 from tier_assets.l1_filtered.html_text import main_text
 from tier_assets.l1_filtered.learn_main_text import _align, _shares, fold_of, labelled, learn, read_pages
 from tier_assets.l1_filtered.main_text import BlockModel, choose, shipped_model, to_markdown
@@ -115,6 +116,9 @@ def test_to_markdown_html_becomes(html, markdown):
         ('<span class="ztext-math" data-tex="e^x">e x</span>', "$e^x$"),
         ('<span class="MathJax" data-mathml="&lt;math&gt;&lt;mi&gt;x&lt;/mi&gt;&lt;/math&gt;">x</span>', "$x$"),
         ('<span class="katex"><span class="katex-html">x1</span></span>', "x1"),
+        ('<script type="math/asciimath">x/2</script>', "$\\frac{x}{2}$"),
+        ('<script type="math/mml"><math><mi>x</mi></math></script>', "$x$"),
+        ('<script src="/ASCIIMathML.js"></script>so `x^2` and <code>`y^2`</code>', "so ${x}^{2}$ and `y^2`"),
         ("<p>no formula</p>", "no formula"),
     ],
 )
@@ -152,6 +156,31 @@ def test_restore_mathematics_formula_becomes_its_source(html, text):
 )  # fmt: skip
 def test_to_tex_mathml_becomes(mathml, tex):
     assert to_tex(turbohtml.parse(f"<math>{mathml}</math>").select_one("math")) == tex
+
+
+@pytest.mark.parametrize(
+    ("formula", "tex"),
+    [
+        ("x=(-b +- sqrt(b^2-4ac))/(2a)", "x=\\frac{-b\\pm \\sqrt{{b}^{2}-4ac}}{2a}"),
+        ("sum_(i=1)^n i^3", "\\sum _{i=1}^{n}{i}^{3}"),
+        ("[[a,b],[c,d]]", "\\left[\\begin{matrix}a& b\\\\ c& d\\end{matrix}\\right]"),
+        ("f(x,y)", "f\\left(x,y\\right)"),
+        ("AA x in RR", "\\forall x\\in \\mathbb{R}"),
+        ('text(for all) "x y" a_10', "\\text{for all}\\text{x y}{a}_{10}"),
+        ("frac(1)(2) root 3 x", "\\frac{1}{2}\\sqrt[3]{x}"),
+        ("{(x, if x>=0):}", "\\left\\{\\left(x,\\text{ if }x\\ge 0\\right)\\right."),
+        ("(", "\\left(\\right."),
+        ("x/", "\\frac{x}{}"),
+        ("", ""),
+    ],
+)
+def test_asciimath_formula_becomes(formula, tex):
+    assert asciimath.to_tex(formula) == tex
+
+
+@pytest.mark.parametrize("formula", ["(" * 5000, "sqrt " * 5000, "frac " * 5000, "x/" * 5000, "x_" * 5000, "[[" * 999])
+def test_asciimath_nesting_without_end_is_read(formula):
+    assert asciimath.to_tex(formula)
 
 
 @pytest.mark.parametrize(

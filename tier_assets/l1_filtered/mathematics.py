@@ -1,7 +1,8 @@
 """Mathematics of a web page as LaTeX between dollar signs, in place of what renders it.
 
-In: a parsed page. It is changed: KaTeX, MathJax, MathML (its TeX source, else converted) and images of formulas become
-text. Then, in the Markdown: `\\(…\\)`, `\\[…\\]` and `[tex]…[/tex]` become dollar signs, lines of macros go.
+In: a parsed page. It is changed: KaTeX, MathJax (TeX, AsciiMath), MathML (its TeX source, else converted) and images of
+formulas become text. Then, in the Markdown: `\\(…\\)`, `\\[…\\]` and `[tex]…[/tex]` become dollar signs, and lines of
+macros go.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import unquote
 import turbohtml
 from turbohtml import Document, Element, Text
 
+from tier_assets.l1_filtered import asciimath
 from tier_assets.l1_filtered.mathml import to_tex
 
 TEX_SOURCE: Final = 'annotation[encoding="application/x-tex"]'
@@ -20,7 +22,9 @@ RENDERED: Final = ".MathJax, .MathJax_Display, .MathJax_Preview, .MathJax_SVG, .
 KATEX_OR_MATHML: Final = ".katex-display, .katex, .mwe-math-element, math"
 HELD_TEX: Final = "[data-tex], [data-mathml]"  # zhihu's formulas, MathJax 2 without its scripts
 IMAGES: Final = 'img.tex, img.latex, img.mwe-math-fallback-image-inline, img[src*="latex"], img[src*="codecogs"]'
-FORMULAS: Final = f'script[type^="math/tex"], {KATEX_OR_MATHML}, {HELD_TEX}, {IMAGES}'
+ASCIIMATH: Final = 'script[src*="ASCIIMath"], script[src*="asciimath"]'
+BACKTICKS: Final = re.compile(r"(?<!\\)`([^`]{1,1000})`")
+FORMULAS: Final = f'script[type^="math/"], {ASCIIMATH}, {KATEX_OR_MATHML}, {HELD_TEX}, {IMAGES}'
 MAX_FORMULA: Final = 20_000  # characters; what is longer is no formula
 IN_ADDRESS: Final = re.compile(r"(?:^|&)latex=([^&]*)")
 TAG: Final = re.compile(r"<br\s*/?>")
@@ -37,11 +41,14 @@ def restore_mathematics(page: Document) -> bool:
     Whether the page has any."""
     if page.select_one(FORMULAS) is None:
         return False
-    scripts = page.select('script[type^="math/tex"]')
+    scripts = page.select('script[type^="math/"]')
     if scripts:
         page.remove(RENDERED)
     for script in scripts:
-        _replace(script, script.text, "display" in str(script.attrs.get("type")))
+        kind = str(script.attrs.get("type"))
+        _replace(script, _scripted(kind, script.text), "display" in kind)
+    if page.select_one(ASCIIMATH):
+        _restore_backticks(page)
     for formula in page.select(KATEX_OR_MATHML):
         source = formula if formula.tag == "math" else formula.select_one("math")
         if formula.closest("body, html"):  # one inside a formula replaced already has no root
@@ -57,6 +64,13 @@ def restore_mathematics(page: Document) -> bool:
     return True
 
 
+def _restore_backticks(page: Document) -> None:
+    """Put formulas between backticks, which ASCIIMathML.js would set, between dollar signs; code stays as it is."""
+    for text in [node for node in page.descendants if isinstance(node, Text) and "`" in node.data]:
+        if not text.parent or not text.parent.closest("code, pre, script, style, textarea"):
+            text.replace_with(Text(BACKTICKS.sub(lambda match: f"${asciimath.to_tex(match[1])}$", text.data)))
+
+
 def _source(formula: Element, math: Element | None) -> str:
     """The TeX source that the formula carries, else its MathML as TeX, else nothing."""
     if annotation := formula.select_one(TEX_SOURCE):
@@ -65,6 +79,13 @@ def _source(formula: Element, math: Element | None) -> str:
         return ""
     spoken = str(math.attrs.get("alttext") or "")  # TeX in most pages, words to be read out in some
     return spoken if spoken and (" " not in spoken or any(sign in spoken for sign in "\\^_{")) else to_tex(math)
+
+
+def _scripted(kind: str, source: str) -> str:
+    """The TeX of a formula in a script of that media type."""
+    if "asciimath" in kind:
+        return asciimath.to_tex(source)
+    return _from_mathml(source) if "mml" in kind else source
 
 
 def _from_mathml(markup: str) -> str:
