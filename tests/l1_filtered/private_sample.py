@@ -70,7 +70,9 @@ def phone(draw: Draw) -> Case:
     assert number is not None
     # Another number of the plan than the one that every manual shows.
     while True:
-        drawn = phonenumbers.PhoneNumber(number.country_code, number.national_number - draw.randrange(1, 5000))
+        drawn = phonenumbers.PhoneNumber()
+        drawn.merge_from(number)
+        drawn.national_number = number.national_number - draw.randrange(1, 5000)
         if phonenumbers.is_valid_number_for_region(drawn, region):
             break
     if draw.random() < 0.5:
@@ -109,52 +111,63 @@ def card(draw: Draw) -> Case:
     return Case(draw.choice(("Card {} exp 10/27", "Kartennummer: {}", "{}", "({})")).format(value), value, "<CARD>")
 
 
-def _us(draw: Draw) -> str:
-    return f"SSN {draw.randint(100, 665)}-{draw.randint(10, 99)}-{draw.randint(1000, 9999)}"
+def _us(draw: Draw) -> tuple[str, str]:
+    return "SSN", f"{draw.randint(100, 665)}-{draw.randint(10, 99)}-{draw.randint(1000, 9999)}"
 
 
-def _spain(draw: Draw) -> str:
+def _spain(draw: Draw) -> tuple[str, str]:
     number = digits(draw, 8)
-    return f"DNI {number}{dni.calc_check_digit(number)}"
+    return "DNI", f"{number}{dni.calc_check_digit(number)}"
 
 
-def _italy(draw: Draw) -> str:
+def _italy(draw: Draw) -> tuple[str, str]:
     letters = "".join(draw.choice("BCDFGLMNPRST") for _ in range(6))
     body = f"{letters}{draw.randint(50, 99)}{draw.choice('ABCDEHLMPRST')}{draw.randint(10, 28)}H501"
-    return f"codice fiscale {body}{codicefiscale.calc_check_digit(body)}"
+    return "codice fiscale", f"{body}{codicefiscale.calc_check_digit(body)}"
 
 
-def _france(draw: Draw) -> str:
+def _france(draw: Draw) -> tuple[str, str]:
     body = f"{draw.choice('12')}{draw.randint(50, 99)}{draw.randint(1, 12):02}{draw.randint(10, 19)}{digits(draw, 6)}"
-    return f"n° {nir.format(body + nir.calc_check_digits(body), separator=' ')}"
+    return "n°", f"{nir.format(body + nir.calc_check_digits(body), separator=' ')}"
 
 
-def _poland(draw: Draw) -> str:
+def _poland(draw: Draw) -> tuple[str, str]:
     body = f"{draw.randint(50, 99)}{draw.randint(1, 12):02}{draw.randint(1, 28):02}{digits(draw, 4)}"
-    return f"PESEL: {body}{pesel.calc_check_digit(body)}"
+    return "PESEL:", f"{body}{pesel.calc_check_digit(body)}"
 
 
-def _brazil(draw: Draw) -> str:
+def _brazil(draw: Draw) -> tuple[str, str]:
     body = digits(draw, 9)
-    return f"CPF {cpf.format(body + cpf._calc_check_digits(body))}"
+    return "CPF", f"{cpf.format(body + cpf._calc_check_digits(body))}"
 
 
-def _china(draw: Draw) -> str:
+def _china(draw: Draw) -> tuple[str, str]:
     body = f"110105{draw.randint(1950, 1999)}{draw.randint(1, 12):02}{draw.randint(1, 28):02}{digits(draw, 3)}"
-    return f"身份证 {body}{ric.calc_check_digit(body)}"
+    return "身份证", f"{body}{ric.calc_check_digit(body + '0')}"
 
 
-def _britain(draw: Draw) -> str:
-    return f"NI number {draw.choice('ABCEGHJ')}{draw.choice('ABCEGHJ')} {' '.join(digits(draw, 2) for _ in range(3))} A"
+def _britain(draw: Draw) -> tuple[str, str]:
+    return (
+        "NI number",
+        f"{draw.choice('ABCEHJL')}{draw.choice('ABCEHJL')} {' '.join(digits(draw, 2) for _ in range(3))} A",
+    )
 
 
-NATIONAL_IDS: tuple[Callable[[Draw], str], ...] = (_us, _spain, _italy, _france, _poland, _brazil, _china, _britain)
+NATIONAL_IDS: tuple[Callable[[Draw], tuple[str, str]], ...] = (
+    _us,
+    _spain,
+    _italy,
+    _france,
+    _poland,
+    _brazil,
+    _china,
+    _britain,
+)
 
 
 def national_id(draw: Draw) -> Case:
-    named = draw.choice(NATIONAL_IDS)(draw)
-    value = named[next(i for i, c in enumerate(named) if c.isdigit() or named[i:].isupper()) :]
-    return Case(f"{named}, born in May", value, "<NATIONAL_ID>")
+    name, value = draw.choice(NATIONAL_IDS)(draw)
+    return Case(f"{name} {value}, born in May", value, "<NATIONAL_ID>")
 
 
 def key(draw: Draw) -> Case:

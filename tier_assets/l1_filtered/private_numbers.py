@@ -106,7 +106,9 @@ PHONE_SHAPES: Final = {
     **dict.fromkeys(("(000) 0000 0000", "(00000) 000000", "(0000) 000 0000"), ("GB",)),
     **dict.fromkeys(("00 0000 0000", "(00) 0000 0000", "0000 000 000"), ("AU",)),
     **dict.fromkeys(("00-0000-0000", "000-0000-0000"), ("JP", "KR")),
-    **dict.fromkeys(("000/0000000", "0000/000000", "000/00000000", "0000/0000000", "00000/000000"), ("DE", "AT")),
+    **dict.fromkeys(
+        ("000/0000000", "0000/000000", "0000/0000000", "0000/00000000", "00000/000000", "0000 0000000"), ("DE", "AT")
+    ),
 }
 TRUNK_SHAPES: Final = frozenset(shape for shape, regions in PHONE_SHAPES.items() if regions[0] not in ("US", "BR"))
 OF_BLANKS: Final = frozenset(shape for shape in PHONE_SHAPES if not set(shape) - set("0 "))
@@ -118,8 +120,9 @@ REGIONS: Final = (
 PHONE_WORD: Final = re.compile(
     r"(?:\b(?:tel(?:ephone|efon|éfono|efono|efone|ef|f)?|(?:tele)?ph(?:one)?|(?:tele)?fax|telefax|call|cell(?:ular)?"
     r"|mobil(?:e|nummer|telefon)?|mob|handy|fon|téléphone|tél|portable|móvil|movil|celular|telefoon|gsm|puh(?:elin)?"
-    r"|hotline|whatsapp|sms|dial|text me(?: at)?|rufnummer|cellulare|tlf|телефон|тел|моб)\b|☎|📞|电话|手机|電話|전화)"
-    r"(?:[ \t\u00a0.;()\[\]*_|#+-]|:\n?)*"  # a break only behind a colon
+    r"|hotline|whatsapp|sms|dial|ring|text me|(?:telefon|ruf|handy|mobil)(?:nummer|nr)|cellulare|tlf|телефон|тел|моб"
+    r"|(?:my|your|meine|mon|mi|il mio) n(?:umber|ummer|uméro|úmero|umero)|contact(?: us)?)\b|☎|📞|电话|手机|電話|전화)"
+    r"(?:[ \t\u00a0：.;()\[\]*_|#+-]|:\n?)*"  # a break only behind a colon
     r"(?:(?:us|me|him|her|number|no|nr|at|on|toll[- ]free|is|der|unter|au)\b[ .:;(*_-]*){0,4}\Z",
     re.IGNORECASE,
 )
@@ -233,7 +236,10 @@ def _named_phone(text: str, start: int, end: int) -> Span | None:
     if plus or number.startswith("00"):
         # Germany stands for all who dial out with 00.
         found = next(iter(phonenumbers.PhoneNumberMatcher(number, None if plus else "DE")), None)
-        return (begin + found.start, begin + found.end, PHONE) if found else None
+        if found is None:
+            return None
+        opened = text[begin - 1 : begin] == "(" and found.start == 0 and found.raw_string.count(")") > number.count("(")
+        return begin + found.start - opened, begin + found.end, PHONE
     shape = number.translate(SHAPE)
     if not 7 <= shape.count("0") <= 15 or DATE_SHAPE.fullmatch(shape) or not PHONE_WORD.search(before):
         return None
