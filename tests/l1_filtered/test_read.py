@@ -14,17 +14,9 @@ from tier_assets.l1_filtered.extract import NoText, extract
 from tier_assets.l1_filtered.read import Record, Text, read_record, tidied
 
 RIVER = "The river rose in the night, and nobody in the town had slept when it came over the old wall."
-PIECES = (
-    *(RIVER, "\n", "\n\n", "\n\n\n\n", "Read more »", "Accept all cookies", " jane\u200b.doe@bahn.de ", "schÃ¶n"),
-    *(
-        "\u00a0",
-        "+49 30 90\u00a01820",
-        " https://a:hunter2@x.de ",
-        "| a | b |\n|---|---|\n| 1 | 2 |",
-        "x",
-        "\\",
-        "\u00ad",
-    ),
+PIECES = tuple(
+    f"{RIVER}|\n|\n\n|\n\n\n\n|Read more »|Accept all cookies| jane\u200b.doe@bahn.de |schÃ¶n|\u00a0|x|\\|\u00ad|"
+    "+49 30 90\u00a01820| https://a:hunter2@x.de |# Menu|- a".split("|")
 )
 
 

@@ -170,7 +170,7 @@ def noise_lines(text: str, rows: list[str]) -> set[int]:
         n for n in numbers if len(rows[n]) < MAX_SHORT and (rule_of(rows[n], SHORT_RULES) or _is_left_over(rows[n]))
     }
     noise.update(n for n in (*numbers[:NUM_EDGE_LINES], *numbers[-NUM_EDGE_LINES:]) if rule_of(rows[n]))
-    share_L = _model().shares(lines)
+    share_L = shipped_model().shares(lines)
     noise.update(n for n in lines.number_L[share_L > MIN_NOISE].tolist() if not _beyond_latin(rows[n]))
     return {n for n in noise if not FORMULA.search(rows[n])} - _kept_whole(rows) if noise else noise
 
@@ -255,8 +255,19 @@ def _spans(rows: list[str], noise: set[int]) -> list[tuple[int, int]]:
 
 
 @cache
-def _model() -> LineModel:
+def shipped_model() -> LineModel:
+    """The model that lies beside this file."""
     return LineModel.from_json(MODEL_FILE.read_text(encoding="ascii"))
 
 
-__all__ = ["MIN_NOISE", "MODEL_FILE", "RULES", "LineModel", "noise_edits", "noise_lines", "rule_of", "word_scores"]
+__all__ = [
+    "MIN_NOISE",
+    "MODEL_FILE",
+    "RULES",
+    "LineModel",
+    "noise_edits",
+    "noise_lines",
+    "rule_of",
+    "shipped_model",
+    "word_scores",
+]
