@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quality_checks import accounts, evidence
+from quality_checks import accounts, evidence, slice_audit
 from quality_checks.accounts import Failing
 from quality_checks.check_result import MAX_FAILING_KEYS, Finding, Partition, Severity
 from resources.lake import Lake
@@ -52,6 +52,10 @@ INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
         *EVERY_TIER,
         *FROM_PARENT,
         Invariant(accounts.duplicates_name_a_kept_row, "what a duplicate was dropped for is still there", "warn"),
+        Invariant(slice_audit.some_documents_survive, "a corpus that loses all its documents is read wrongly"),
+        Invariant(slice_audit.most_documents_survive, "rules that take most of a corpus need a look", "warn"),
+        Invariant(slice_audit.languages_survive, "a rule that is harder on one language is blind in it", "warn"),
+        Invariant(slice_audit.rare_words_survive, "a rule that takes rare words whole takes a subject", "warn"),
     ),
     "l2": (
         *EVERY_TIER,

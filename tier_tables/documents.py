@@ -86,6 +86,7 @@ L1_TEXTS = Table(
         ),
         Column("bands", pl.List(pl.Int64), "MinHash bands", nullable=True),
         Column("sketch", pl.Binary, "the smallest shingle hashes, sorted uint32", nullable=True),
+        Column("paragraphs", pl.List(pl.Int64), "hashes of its paragraphs of five words and more", nullable=True),
     ),
     key=("doc_id",),
 )

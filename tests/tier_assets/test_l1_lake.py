@@ -180,7 +180,9 @@ def test_benchmark_added_later_what_descends_from_a_hit_leaves_every_tier(own_la
 
 def test_benchmark_that_nothing_holds_leaves_every_slice_as_it_is(own_lake: Lake, tmp_path: Path) -> None:
     items = tmp_path / "quiz.txt"
-    items.write_text("Seven quick otters ferry twelve lemons over a frozen harbour while nobody keeps any score at all\n")
+    items.write_text(
+        "Seven quick otters ferry twelve lemons over a frozen harbour while nobody keeps any score at all\n"
+    )
     before = own_lake.state("l1_filtered")
     add_benchmark(own_lake, "quiz", items)
     outcome = make(own_lake)
@@ -207,3 +209,16 @@ def test_ingest_a_language_that_is_no_code_is_refused(lake: Lake) -> None:
         expect_languages(lake, "c", ["English"])
     assert expect_languages(lake, "c", ["en"])
     assert not expect_languages(lake, "c", ["en"])
+
+
+def test_repeated_paragraph_leaves_every_text_of_its_partition(lake: Lake, tmp_path: Path) -> None:
+    lake.create("smoke")
+    notice = "All of this was written down by the clerk of the council at the time."
+    pages = {f"p{n}": f"{page(n)}\n\n{notice}" for n in range(12)} | {"short": f"Closed.\n\n{notice}"}
+    put(lake, tmp_path / "a", pages, **BRIDGES)
+    put(lake, tmp_path / "b", {"one": f"{page(40)}\n\n{notice}"}, **LATER)
+    l1(lake)
+    texts = lake.scan("l1_filtered", BRIDGES).collect()
+    assert sorted(texts["text"]) == sorted(page(n) for n in range(12))
+    assert verdicts(lake, **BRIDGES) == {doc_id(lake, "short", **BRIDGES): "too_few_words"}
+    assert lake.scan("l1_filtered", LATER).collect()["text"].item().endswith(notice)  # once there is no repeat

@@ -1,11 +1,14 @@
 """L1 in Dagster: raw records become text (`l1_texts`), which is compared with benchmarks (`l1_contaminated`) and with
 the whole lake's documents (`l1_duplicates`); what none of these drops is `l1_filtered`."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
+from algorithms.repeated_paragraphs import repeated
 from resources.dagster_resources import Gate
 from resources.delta import Stage
 from resources.lake import Lake
@@ -16,14 +19,18 @@ from tier_assets.l1_filtered import filter as filtering
 from tier_assets.l1_filtered.decontaminate import benchmark_index, contaminated
 from tier_assets.l1_filtered.deduplicate import CLUSTERED, PRINTS, clustered, update_clusters
 from tier_assets.l1_filtered.exclude import excluded, verdicts
+from tier_assets.l1_filtered.repeats import MORE_THAN, REJECTED, without_repeats
 from tier_assets.partitions import backfill, corpora, partition_of
 from tier_tables import L1_CONTAMINATED, L1_DUPLICATES, L1_FILTERED
 
 Partition = dict[str, str]
-TEXTS_VERSION = code_version("l1_texts", 2)
+# What was learnt shapes the texts as code does.
+MODELS = [hashlib.blake2b(file.read_bytes()).hexdigest() for file in sorted(Path(__file__).parent.glob("*.json"))]
+TEXTS_VERSION = code_version("l1_texts", 2, *MODELS)
 CONTAMINATED_VERSION = code_version("l1_contaminated", 1)
 DUPLICATES_VERSION = code_version("l1_duplicates", 1, TEXTS_VERSION)
 FILTERED_VERSION = code_version("l1_filtered", 2)
+BATCH_ROWS = 2000
 JUDGED = ("doc_id", "source_id", "reason", "detail", "language", "num_tokens")
 
 
@@ -134,7 +141,12 @@ def l1_contaminated(context: dg.AssetExecutionContext, lake: dg.ResourceParam[La
             step.counts(rows_in=sum(s.num_rows for s in lake.slices("l1_texts", partition)), rows_kept=len(hits))
         by_benchmark = hits.lazy().group_by("benchmark").agg(pl.len().alias("count"))
         context.add_asset_metadata(
-            {"benchmark_items": len(items), "documents_hit": len(hits), "hits": _told(by_benchmark, "benchmark")},
+            {
+                "benchmark_items": len(items),
+                "items_too_short_to_find": index.unknown.height if index else 0,
+                "documents_hit": len(hits),
+                "hits": _told(by_benchmark, "benchmark"),
+            },
             asset_key="l1_contaminated",
             partition_key=key,
         )
@@ -223,16 +235,46 @@ def l1_duplicates(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake
     )
 
 
-def verdicts_of(lake: Lake, partition: Partition) -> tuple[pl.DataFrame, int]:
-    """L1's verdicts on a partition, by doc_id, and the tokens of what they drop (0 for what the rules reject)."""
+def verdicts_of(lake: Lake, partition: Partition) -> pl.DataFrame:
+    """L1's verdicts on a partition's documents, whatever their paragraphs."""
     texts = lake.scan("l1_texts", partition).select(JUDGED).collect()
     outside = excluded_from(lake, partition, texts)
     twins = lake.scan("l1_duplicates", partition).filter(pl.col("kept_doc_id").is_not_null()).collect()
     twins = twins.join(outside, on="doc_id", how="anti").join(texts, on="doc_id", how="semi")
     both = [outside, twins.select("doc_id", "reason", "kept_doc_id", "similarity")]
     dropped = pl.concat(both, how="diagonal").with_columns(pl.lit(v).alias(c) for c, v in partition.items())
-    tokens = texts.join(dropped, on="doc_id", how="semi")["num_tokens"].sum()
-    return verdicts(dropped).sort("doc_id"), int(tokens)
+    return verdicts(dropped)
+
+
+def change_repeats(lake: Lake, partition: Partition, dropped: pl.DataFrame, rows: Stage) -> tuple[int, pl.DataFrame]:
+    """Write the partition's rows that are not `dropped`, without its repeated paragraphs; how many rows those changed,
+    and verdicts on what the rules reject then."""
+    gone = dropped.select("doc_id").lazy()
+    kept = lake.scan("l1_texts", partition).join(gone, on="doc_id", how="anti")
+    hashes = repeated(kept.select("paragraphs"), MORE_THAN)
+    touched, rejected = [dropped.select("doc_id").head(0)], [pl.DataFrame(schema=REJECTED)]
+    for batch in lake.batches("l1_texts", partition, None, BATCH_ROWS) if len(hashes) else ():
+        own = batch.join(dropped, on="doc_id", how="anti", maintain_order="left")
+        changed, unfit = without_repeats(own, hashes)
+        rows.write(as_filtered(changed.lazy()).collect())
+        touched += [changed.select("doc_id"), unfit.select("doc_id")]
+        rejected.append(unfit)
+    done = pl.concat(touched)
+    rows.write(as_filtered(kept.join(done.lazy(), on="doc_id", how="anti")))
+    placed = pl.concat(rejected).with_columns(pl.lit(v).alias(c) for c, v in partition.items())
+    return len(done), verdicts(placed)
+
+
+def as_filtered(texts: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of L1_TEXTS as rows of L1_FILTERED."""
+    return texts.with_columns(domain=pl.col("corpus")).select(L1_FILTERED.schema.names())
+
+
+def tokens_of(lake: Lake, partition: Partition, dropped: pl.DataFrame) -> tuple[int, int]:
+    """Tokens of what the rules keep, and of those documents that are not `dropped` (repeated paragraphs included)."""
+    tokens = lake.scan("l1_texts", partition).select("doc_id", "num_tokens").collect()
+    kept = tokens.join(dropped, on="doc_id", how="anti")
+    return int(tokens["num_tokens"].sum()), int(kept["num_tokens"].sum())
 
 
 def is_carried(lake: Lake, partition: Partition, reads: list[dict], found: pl.DataFrame) -> bool:
@@ -265,30 +307,35 @@ def l1_filtered(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake],
         reads = reads_of(lake, filter_inputs(partition))
         with Step(lake, "l1", "l1_filtered", partition, context.run.run_id, FILTERED_VERSION, reads) as step:
             rows, rejected = step.stage("l1_filtered"), step.stage("verdicts", tier="l1")
-            found, tokens_rejected = verdicts_of(lake, partition)
+            found = verdicts_of(lake, partition)
+            num_changed, too_little = change_repeats(lake, partition, found, rows)
+            found = pl.concat([found, too_little]).sort("doc_id")
             if is_carried(lake, partition, reads, found):
                 step.carry()
             else:
                 rejected.write(found)
-                texts = lake.scan("l1_texts", partition).join(found.lazy().select("doc_id"), on="doc_id", how="anti")
-                rows.write(texts.with_columns(domain=pl.col("corpus")).select(L1_FILTERED.schema.names()))
                 step.commit(rejected)
                 step.commit(rows)
             total = sum(s.num_rows for s in lake.slices("l1_texts", partition))
-            tokens = lake.scan("l1_texts", partition).select(pl.col("num_tokens").sum()).collect().item()
+            came, kept = tokens_of(lake, partition, found)
             step.counts(
                 rows_in=total,
                 rows_kept=total - len(found),
                 rows_rejected=len(found),
-                tokens_in=tokens,
-                tokens_kept=tokens - tokens_rejected,
-                tokens_rejected=tokens_rejected,
+                tokens_in=came,
+                tokens_kept=kept,
+                tokens_rejected=came - kept,
             )
         shown = lake.scan("l1_filtered", partition).select("title", "language", "num_tokens", "text").head(4)
         reasons = found.group_by("reason").agg(pl.len().alias("count"))
         context.add_asset_metadata(
             # In tokens only what is kept is known: what the rules reject is not counted.
-            materialisation(step.all_counts() | {"tokens_in": 0, "tokens_rejected": 0}, reasons, shown.collect()),
+            materialisation(
+                step.all_counts() | {"tokens_in": 0, "tokens_rejected": 0},
+                reasons,
+                shown.collect(),
+                without_repeated_paragraphs=num_changed,
+            ),
             asset_key="l1_filtered",
             partition_key=key,
         )

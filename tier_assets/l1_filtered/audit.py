@@ -113,7 +113,7 @@ def share_alarms(counts: pl.DataFrame, settings: AuditSettings = DEFAULT) -> lis
     examples = tuple(by_rule["examples"].explode().drop_nulls().head(MAX_EXAMPLES))
     top = by_rule["reason"].head(1).to_list()
     most = f"{top[0]} most" if top else "none"
-    if total and share == 1:
+    if share == 1 and total >= settings.min_rows:
         told = f"none of {total} documents survives; {most}"
         return [Alarm("nothing_survives", "error", 1.0, 1.0, top[0], None, told, examples)]
     found = []

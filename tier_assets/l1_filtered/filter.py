@@ -12,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from algorithms.repeated_paragraphs import paragraph_hashes
 from resources.workers import Workers
 from tier_assets.l1_filtered.deduplicate import fingerprint
 from tier_assets.l1_filtered.read import MAX_TEXT_BYTES, Record, Text, read_record
@@ -84,7 +85,9 @@ def _with_prints(texts: pl.DataFrame) -> pl.DataFrame:
     """`texts` with their tokens, hashes and fingerprints: only what the rules keep is worth them."""
     from resources.tokenizer import count_tokens
 
-    return texts.with_columns(count_tokens(texts["text"]).alias("num_tokens")).hstack(fingerprint(texts["text"]))
+    text = texts["text"]
+    counted = texts.with_columns(count_tokens(text).alias("num_tokens"), paragraph_hashes(text).alias("paragraphs"))
+    return counted.hstack(fingerprint(text))
 
 
 __all__ = [
