@@ -103,8 +103,9 @@ def _again(found: list[Page]) -> Iterator[Page]:
     while found:
         round_ += 1
         for page in found:
-            mark = b"<p>Copy %d of this page.</p></body>" % round_
-            yield Page(page.source, f"{page.url}?copy={round_}", page.html.replace(b"</body>", mark, 1))
+            mark = b"<p>Copy %d of this page.</p>" % round_
+            before, end, after = page.html.partition(b"</body>")
+            yield Page(page.source, f"{page.url}?copy={round_}", before + mark + end + after)
 
 
 def _rank(page: Page, purpose: bytes) -> bytes:

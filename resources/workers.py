@@ -4,9 +4,9 @@ In: an importable function and items that pickle. Out: one value per item, in or
 or `Died(reason)` where it ran over its CPU seconds or memory or took its process down. The other items go on.
 An exception of the function is a bug or a bad batch and rises in the parent.
 
-A worker is a fresh interpreter (`python -c`), neither a fork (the parent holds Polars and torch threads) nor
-multiprocessing's spawn (which runs the parent's `__main__` again). It costs one interpreter start and the imports
-of the function; a worker lives until its pool is closed, so keep one pool for a whole step.
+A worker is a fork of a fresh interpreter that has done the imports (`worker_template`): neither a fork of the parent,
+which holds Polars and torch threads, nor multiprocessing's spawn, which runs the parent's `__main__` again. A pool
+costs one interpreter start and the imports of its function; keep one for a whole step.
 
 Bounds, per item: CPU seconds first by a profiling timer that raises in Python code (the worker lives on), one second
 later by RLIMIT_CPU, which ends the process wherever it is, C code included. Memory by RLIMIT_AS above what the worker
@@ -20,8 +20,6 @@ import os
 import pickle
 import resource
 import signal
-import subprocess
-import sys
 import time
 import traceback
 from collections import deque
@@ -32,13 +30,13 @@ from multiprocessing.connection import Connection, Pipe, wait
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal, TypeVar
 
+from resources.worker_template import HasThreadsError, ImportFailedError, Process, Template, start
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 DeathReason = Literal["timed_out", "out_of_memory", "crashed"]
 OUT_OF_MEMORY_EXIT: Final = 71  # how a worker says that a MemoryError ended it
-# Threads of numeric libraries inside a worker would only fight over the cores that the workers already share.
-ONE_THREAD: Final = {name: "1" for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +67,21 @@ class _Chunk:
 class _Worker:
     """The parent's end of one worker process."""
 
-    def __init__(self, cpu_s: float, memory_bytes: int) -> None:
+    def __init__(self, template: Template, cpu_s: float, memory_bytes: int) -> None:
         self.connection, theirs = Pipe()
         self.chunk: _Chunk | None = None
         self.answered = 0  # items answered in this process's life
         self.retired = False
         self.cpu_s = 0.0
-        code = f"from resources.workers import serve; serve({theirs.fileno()}, {cpu_s!r}, {memory_bytes!r})"
-        bootstrap = f"import sys; sys.path[:] = {[p or os.getcwd() for p in sys.path]!r}; {code}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", bootstrap],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # stdout belongs to results of commands
-            env=os.environ | ONE_THREAD,
-        )
-        theirs.close()
+        try:
+            self.process: Process = template.fork(theirs.fileno(), cpu_s, memory_bytes)
+        except HasThreadsError:
+            code = f"from resources.workers import serve; serve({theirs.fileno()}, {cpu_s!r}, {memory_bytes!r})"
+            self.process = start(code, theirs.fileno())
+        except ImportFailedError as error:
+            raise WorkerError(str(error)) from None
+        finally:
+            theirs.close()
 
     def send(self, chunk: _Chunk, function: bytes) -> None:
         """Hand over what is unanswered of `chunk`. The worker is idle, so it reads at once and this cannot block
@@ -134,6 +131,7 @@ class Workers:
             raise ValueError(f"bounds must be positive: {num_workers=}, {cpu_s=}, {chunk_items=}")
         self._cpu_bound_s, self._memory_bytes, self._chunk_items = cpu_s, memory_bytes, chunk_items
         self._workers: list[_Worker] = []
+        self._template: Template | None = None
         self._past_cpu_s = 0.0
 
     def __enter__(self) -> Workers:
@@ -147,12 +145,17 @@ class Workers:
     @property
     def cpu_s(self) -> float:
         """CPU seconds spent by the workers so far, as they reported with their last finished chunk."""
-        return self._past_cpu_s + sum(worker.cpu_s for worker in self._workers)
+        imports_s = self._template.cpu_s if self._template else 0.0
+        return self._past_cpu_s + imports_s + sum(worker.cpu_s for worker in self._workers)
 
     def close(self) -> None:
         """End the workers. The pool may be used again; it then starts fresh ones."""
         for worker in list(self._workers):
             self._drop(worker)
+        if self._template:
+            self._past_cpu_s += self._template.cpu_s
+            self._template.close()
+            self._template = None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | Died]:
         """`function` of each item, in order; `Died` where an item ended its worker.
@@ -170,7 +173,7 @@ class Workers:
         try:
             while True:
                 # Look ahead is bounded, so that one slow item cannot pile up the results of all that follow.
-                while not finished and len(waiting) < 4 * self.num_workers and (worker := self._idle_worker()):
+                while not finished and len(waiting) < 4 * self.num_workers and (worker := self._idle_worker(reference)):
                     chunk = next(chunks, None)
                     if chunk is None:
                         finished = True
@@ -186,7 +189,7 @@ class Workers:
             if any(worker.chunk for worker in self._workers):  # the caller stopped early: answers are on their way
                 self.close()
 
-    def _idle_worker(self) -> _Worker | None:
+    def _idle_worker(self, function: bytes) -> _Worker | None:
         for worker in list(self._workers):
             if worker.retired and worker.chunk is None:
                 self._drop(worker)
@@ -194,9 +197,13 @@ class Workers:
             if worker.chunk is None:
                 return worker
         if len(self._workers) < self.num_workers:
-            self._workers.append(_Worker(self._cpu_bound_s, self._memory_bytes))
-            return self._workers[-1]
+            return self._new_worker(function)
         return None
+
+    def _new_worker(self, function: bytes) -> _Worker:
+        self._template = self._template or Template(function)
+        self._workers.append(_Worker(self._template, self._cpu_bound_s, self._memory_bytes))
+        return self._workers[-1]
 
     def _collect(self, function: bytes) -> None:
         """Wait for an answer of any busy worker, and take what is there."""
@@ -231,9 +238,7 @@ class Workers:
         if chunk.pending and (worker.answered == 0 or death.reason == "timed_out"):
             chunk.results.append(death)
         if chunk.pending:
-            fresh = _Worker(self._cpu_bound_s, self._memory_bytes)
-            self._workers.append(fresh)
-            fresh.send(chunk, function)
+            self._new_worker(function).send(chunk, function)
 
     def _drop(self, worker: _Worker) -> None:
         self._workers.remove(worker)

@@ -7,7 +7,7 @@ import random
 import polars as pl
 import pytest
 
-from tier_assets.l1_filtered.rules import RULES, Kind, judge
+from tier_assets.l1_filtered.rules import AS_DATATROVE, RULES, Kind, judge
 
 WORDS = [
     "river",
@@ -159,6 +159,20 @@ def test_judge_chinese_page_is_not_counted_by_blanks():
 
 def test_judge_detail_holds_the_deciding_number():
     assert judge(pl.DataFrame({"text": ["Three short words."]})).row(0) == ("too_few_words", "3.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "as_datatrove"),
+    [
+        (prose(200), None),
+        (prose(200).replace(" ", " 9 ", 40), "too_few_words_with_letters"),
+        ("\n".join(f"\u201c{line[:-1]}.\u201d" for line in prose(200).splitlines()), "too_few_finished_lines"),
+        (prose(1500) + "\n" + "\n".join([prose(20, seed=7).split(". ")[0] + "."] * 3), "too_many_repeated_lines"),
+    ],
+)
+def test_judge_as_datatrove_differs_in_three_readings(text, as_datatrove):
+    assert reason(text) is None
+    assert judge(pl.DataFrame({"text": [text]}), AS_DATATROVE)["reason"].item() == as_datatrove
 
 
 def test_judge_no_rows_give_no_rows():

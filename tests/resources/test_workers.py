@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import signal
 import subprocess
@@ -128,6 +129,46 @@ def test_map_abandoned_early_leaves_the_pool_usable(pool):
         if result == 4:
             break
     assert list(pool.map(double, range(10))) == [2 * n for n in range(10)]
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes a module `made_up` that runs a line when it is imported; gives its function `same`."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(line: str):
+        (tmp_path / "made_up.py").write_text(
+            f"import os, threading, time\n{line}\ndef same(x):\n    return behave(x)\n"
+        )
+        with (tmp_path / "made_up.py").open("a") as file:
+            file.write("from tests.resources.test_workers import behave\n")
+        return importlib.import_module("made_up").same
+
+    yield make
+    sys.modules.pop("made_up", None)
+
+
+def test_map_many_workers_and_deaths_import_once(module, tmp_path):
+    note = tmp_path / "imported"
+    same = module(f"open({str(note)!r}, 'a').write('x')")
+    note.unlink()
+    with Workers(num_workers=3, chunk_items=1) as pool:
+        found = list(pool.map(same, ["a", "exit", "b", "segfault", "c", "d"]))
+    assert [x for x in found if not isinstance(x, Died)] == ["a", "b", "c", "d"]
+    assert note.read_text() == "x"
+
+
+def test_map_function_whose_imports_start_threads_runs_in_fresh_processes(module):
+    same = module("threading.Thread(target=time.sleep, args=(60,), daemon=True).start()")
+    with Workers(num_workers=2, chunk_items=1) as pool:
+        assert list(pool.map(same, ["a", "b", "c", "d"])) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("line", ["raise KeyError('a bug at import')", "os._exit(7)"])
+def test_map_function_that_cannot_be_imported_rises(module, line):
+    same = module(f"if __name__ and os.getpid() != {os.getpid()}: {line}")
+    with Workers(num_workers=2) as pool, pytest.raises(WorkerError, match=r"a bug at import|status 7"):
+        list(pool.map(same, ["a"]))
 
 
 def test_close_ends_every_process():
