@@ -60,6 +60,10 @@ def test_main_text_of_a_page_without_text_is_none():
         "<table><tr><td>" * 10_000 + PROSE * 5,
         '<p title="' + "a>" * 100_000 + '">' + PROSE * 5,
         "<!--" * 50_000 + "-->" + PROSE * 5,
+        "<p>" + "\\(\\newcommand" * 20_000 + PROSE * 5,
+        "<p>" + "<code>ab</code>" * 30_000 + PROSE * 5,
+        "<math>" + "<mrow>" * 50_000 + PROSE * 5,
+        "<script src=ASCIIMath.js></script><p>" + "` x" * 50_000 + PROSE * 5,
     ],
 )
 def test_main_text_of_a_hostile_page_is_text_or_none(page):

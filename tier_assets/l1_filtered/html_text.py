@@ -26,6 +26,7 @@ MIN_CONFIDENCE: Final = 0.83
 MAX_AGREEMENT: Final = 0.8
 MIN_LENGTH_SHARE: Final = 0.2
 MAX_DEPTH: Final = 400  # of elements; trafilatura's time grows with the square of it
+MAX_OPENED: Final = 500  # `\(` in the page: with the square of these too, where they are not closed
 WORD: Final = re.compile(r"\w+")
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # every odd page is a warning; we keep verdicts instead
 
@@ -37,7 +38,7 @@ def main_text(page: str, url: str | None, model: BlockModel | None = None) -> tu
     """
     chosen = choose_main_text(page, url, model or shipped_model())
     doubtful = len(chosen.text) < MIN_CHARS or (chosen.article and chosen.confidence < MIN_CONFIDENCE)
-    if doubtful and chosen.depth <= MAX_DEPTH:
+    if doubtful and chosen.depth <= MAX_DEPTH and chosen.html.count("\\(") <= MAX_OPENED:
         second = _second_text(chosen.html, url)
         if len(second) >= MIN_CHARS and _prefers(chosen, second):
             return chosen.title, second, "trafilatura"

@@ -178,17 +178,22 @@ def _lay_out(document: turbohtml.Document) -> None:
 
 def _join_code(document: turbohtml.Document) -> None:
     """One block for a listing whose lines are elements of their own, one span for pieces of code side by side."""
-    listings = {id(line.parent): line.parent for line in document.select("div.line:has(> code)")}
-    for listing in filter(None, listings.values()):
+    for listing in dict.fromkeys(line.parent for line in document.select("div.line:has(> code)") if line.parent):
         lines = [child.text.replace("\xa0", " ") for child in listing.children if isinstance(child, turbohtml.Element)]
         block = turbohtml.Element("pre")
         block.append(turbohtml.Text("\n".join(lines)))
         listing.replace_with(block)
+    runs: list[list[turbohtml.Element]] = []
     for code in document.select("code + code"):
         before = code.previous_sibling
-        if isinstance(before, turbohtml.Element) and before.tag == "code":
-            code.text = before.text + code.text
-            before.decompose()
+        if runs and before == runs[-1][-1]:
+            runs[-1].append(code)
+        elif isinstance(before, turbohtml.Element) and before.tag == "code":
+            runs.append([before, code])
+    for first, *others in runs:
+        first.text = "".join(code.text for code in (first, *others))
+        for code in others:
+            code.decompose()
     for code in document.select("code"):
         if not code.closest("pre") and "  " in code.text:
             code.text = " ".join(code.text.split())
