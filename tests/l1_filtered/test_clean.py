@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import example, given
+from ftfy.badness import BADNESS_RE, is_bad
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tier_assets.l1_filtered.clean import Edit, apply_edits, clean
+from tier_assets.l1_filtered.clean import SUSPECT, clean
 from tier_assets.l1_filtered.decode import tidy
+from tier_assets.l1_filtered.edits import Edit, apply_edits
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,17 @@ def test_clean_edits_applied_give_the_text_and_do_not_overlap(text):
     assert apply_edits(text, cleaned.edits) == cleaned.text
     assert all(first.char_end <= second.char_start for first, second in zip(cleaned.edits, cleaned.edits[1:]))
     assert all(text[edit.char_start : edit.char_end] != edit.text for edit in cleaned.edits)
+
+
+BAD_CHARACTERS = "".join(sorted(set(re.sub(r"\\\\.", "", BADNESS_RE.pattern)))) + "aZ .éöœ…中한ñ"
+
+
+@settings(max_examples=1000)
+@given(st.text(st.sampled_from(BAD_CHARACTERS), max_size=6))
+def test_suspect_line_is_every_line_that_ftfy_calls_bad(line):
+    assert SUSPECT.search(line) or not is_bad(line)
+
+
+@pytest.mark.parametrize("line", ["Ã ", "aÂ b", "œ ", "\x85", "вЂ", "â€œ", "Ð¿Ñ€Ð¸", "ГўВЂВ. a"])
+def test_suspect_line_of_mojibake_is_seen(line):
+    assert SUSPECT.search(line)

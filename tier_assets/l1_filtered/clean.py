@@ -25,6 +25,9 @@ BLANK_RUN: Final = re.compile(r"(?<=\n)\n(?:[^\S\n]*\n)+")
 # ZWJ and ZWNJ stay: Persian, Indic scripts and emoji need them.
 INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\u202a-\u202e\u2066-\u2069\ue000-\uf8ff\x80-\x9f]")
 ODD_SPACE: Final = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
+# ftfy's `is_bad` costs 150 ms/MB. All that it looks for holds two characters in a row beyond ASCII, none of them
+# Chinese, Japanese or Korean, or one of a few.
+SUSPECT: Final = re.compile("[\x80-\u2fff\ue000-\uffff]{2}|[\x80-\x9fÂÃŒœ]")
 FTFY: Final = ftfy.TextFixerConfig(
     unescape_html=False, uncurl_quotes=False, fix_latin_ligatures=True, fix_character_width=False, explain=False
 )
@@ -77,7 +80,7 @@ def _line_edits(text: str) -> list[Edit]:
 
 
 def _clean_line(line: str) -> str:
-    if is_bad(line):
+    if SUSPECT.search(line) and is_bad(line):
         line = ftfy.fix_text(line, FTFY).replace("\n", " ")
     line = INVISIBLE.sub("", ODD_SPACE.sub(" ", line))
     return line if unicodedata.is_normalized("NFC", line) else unicodedata.normalize("NFC", line)
