@@ -175,6 +175,12 @@ def test_judge_as_datatrove_differs_in_three_readings(text, as_datatrove):
     assert judge(pl.DataFrame({"text": [text]}), AS_DATATROVE)["reason"].item() == as_datatrove
 
 
+def test_judge_as_datatrove_takes_a_page_of_code_for_prose():
+    code = "The sums are made so:\n" + "\n".join(f"    total_{n} = compute(first[{n}], scale={n})" for n in range(30))
+    assert reason(code) is None
+    assert judge(pl.DataFrame({"text": [code]}), AS_DATATROVE)["reason"].item() == "too_few_words_with_letters"
+
+
 def test_judge_no_rows_give_no_rows():
     assert judge(pl.DataFrame({"text": []}, schema={"text": pl.String})).height == 0
 

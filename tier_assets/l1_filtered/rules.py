@@ -11,6 +11,7 @@ what each makes of prose; `AS_DATATROVE` are the rules with its readings):
 - a line that ends in a quotation mark is finished, as in C4 and when FineWeb was made: datatrove has since dropped
   quotation marks from its list, which takes fiction for its dialogue;
 - repeated lines may be 10% of the characters, as published and in FineWeb-2: datatrove's default is 1%.
+It also takes pages of code and mathematics for prose.
 FineWeb's rules look at the lines that C4 keeps, but the text keeps all its lines: headings are no noise.
 """
 
@@ -137,18 +138,22 @@ RULES: Final[tuple[Rule, ...]] = (
 DATATROVE: Final = "datatrove 0.10.1"
 _letter_token_share = _share("num_alpha_tokens", "num_all_tokens")
 _stopped_share = _share("stopped_lines", "prose_lines")
-# By reason, what datatrove reads otherwise in a page.
+# By reason, what datatrove reads otherwise.
 _READINGS: Final = {
     "too_few_words_with_letters": (_letter_token_share, _letter_token_share < 0.8),
     "too_few_finished_lines": (_stopped_share, _stopped_share < 0.12),
     "too_many_repeated_lines": (_repeated_share, _repeated_share > 0.01),
 }
-AS_DATATROVE: Final = tuple(
-    replace(rule, value=_READINGS[rule.reason][0], reject=_READINGS[rule.reason][1], source=DATATROVE)
-    if rule.reason in _READINGS and Kind.PAGE in rule.kinds
-    else rule
-    for rule in RULES
-)
+
+
+def _as_datatrove(rule: Rule) -> Rule:
+    value, reject = _READINGS.get(rule.reason, (rule.value, rule.reject))
+    source = DATATROVE if rule.reason in _READINGS else rule.source
+    return replace(rule, value=value, reject=reject, source=source, kinds=KINDS)
+
+
+# Its readings, and every text a page: of code or mathematics too.
+AS_DATATROVE: Final = tuple(_as_datatrove(rule) for rule in RULES if Kind.PAGE in rule.kinds)
 
 
 def judge(texts: pl.DataFrame, rules: tuple[Rule, ...] = RULES) -> pl.DataFrame:
