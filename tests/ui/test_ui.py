@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from resources.lake import Lake
 from tests.tier_assets.conftest import page as prose
-from tests.ui._served import Served, lake_command, lake_up
+from tests.ui._served import Served, eventually, lake_command, lake_up
 
 KEY, BRIDGES = "bridges@2026-01", {"corpus": "bridges", "snapshot": "2026-01"}
 NUM_GOOD, NUM_SHORT = 12, 3
@@ -63,6 +63,11 @@ def test_tiers_materialised_from_their_pages_turn_green(tmp_path: Path, page: Pa
         )
 
         materialise(page, served, "l0_raw", new=True)
+        for asset in ("l1_texts", "l1_contaminated"):
+            materialise(page, served, asset)
+        page.goto(f"{served.address}/assets/l1_duplicates?view=overview")
+        page.get_by_role("button", name="Materialize").first.click()
+        eventually(lambda: served.runs()[0]["status"] == "SUCCESS", "the lake's documents are compared")
         materialise(page, served, "l1_filtered")
         page.reload()  # the list of partitions is live, what is told of the chosen one is not
         label = page.get_by_text("Materialized", exact=True)
