@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.page_archives import pages, write_archive
+from benchmarks.page_archives import Page, pages, write_archive
 from benchmarks.peer import PEERS, peer_python, run_json
 
 OURS = Path(__file__).with_name("archive_to_rows.py")
@@ -33,11 +33,11 @@ def language_model() -> Path:
     return Path(spec.origin).parent / "resources" / "lid.176.ftz"
 
 
-def archive(folder: Path, num_pages: int, of: int) -> Path:
-    """A folder with one WARC of `num_pages`, made of `of` different ones."""
+def archive(folder: Path, found: list[Page], num_pages: int) -> Path:
+    """A folder with one WARC of `num_pages`, made of the pages `found`."""
     made = folder / f"warc-{num_pages}"
     made.mkdir()
-    sources = write_archive(made / "pages.warc.gz", pages(of), num_pages)
+    sources = write_archive(made / "pages.warc.gz", found, num_pages)
     size = (made / "pages.warc.gz").stat().st_size / 1e6
     told = ", ".join(f"{name} {count:,}" for name, count in sources.most_common())
     print(f"{num_pages:,} pages, {size:.0f} MB gzipped: {told}")
@@ -81,20 +81,25 @@ def main() -> None:
     if chosen.quick:
         chosen.pages, chosen.repeats, chosen.linear = 300, 1, 1200
     python = peer_python("datatrove")
+    found = pages(chosen.pages)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        warm, source = archive(folder, WARM_PAGES, chosen.pages), archive(folder, chosen.pages, chosen.pages)
+        warm, source = archive(folder, found, WARM_PAGES), archive(folder, found, chosen.pages)
         print(
             f"{'WARC to kept rows':<28} {'pages':>9} {'CPU s':>8} {'pages/s':>8} {'kept':>7} {'peak MB':>8}", flush=True
         )
-        pairs = [(ours(warm, source), theirs(python, warm, source)) for _ in range(chosen.repeats)]
-        own, peer = [a for a, _ in pairs], [b for _, b in pairs]
-        show("ours", own, chosen.pages)
-        show("datatrove 0.10.1, fineweb.py", peer, chosen.pages)
-        ratio = statistics.median(b["cpu_s"] / a["cpu_s"] for a, b in pairs)
-        print(f"ours costs 1/{ratio:.1f} of the peer's CPU seconds")
+        own, peer = [], []
+        for number in range(1, chosen.repeats + 1):
+            own.append(ours(warm, source))
+            show(f"ours, run {number}", own[-1:], chosen.pages)
+            peer.append(theirs(python, warm, source))
+            show(f"datatrove, run {number}", peer[-1:], chosen.pages)
+        show("ours, median", own, chosen.pages)
+        show("datatrove 0.10.1, median", peer, chosen.pages)
+        ratio = median(peer, "cpu_s") / median(own, "cpu_s")
+        print(f"ours costs 1/{ratio:.1f} of the peer's CPU seconds", flush=True)
         if chosen.linear > chosen.pages:
-            long = [ours(warm, archive(folder, chosen.linear, chosen.pages))]
+            long = [ours(warm, archive(folder, found, chosen.linear))]
             show("ours", long, chosen.linear)
             each = long[0]["cpu_s"] / chosen.linear / (median(own, "cpu_s") / chosen.pages)
             print(f"a page costs {each:.2f} times what it does among {chosen.pages:,}")
