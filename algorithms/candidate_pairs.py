@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numba
 import numpy as np
 
-CHUNK_PAIRS = 1 << 22
+CHUNK_PAIRS = 1 << 20
 
 
 def bucket_pairs(

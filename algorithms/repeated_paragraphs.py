@@ -72,7 +72,7 @@ def removals(texts: pl.Series, repeats: pl.Series) -> pl.Series:
     Where nothing else is left the operation is `remove_all`.
     """
     places = _paragraphs_of(texts)
-    gone = places.select((pl.col("num_words") >= MIN_WORDS) & pl.col("hash").is_in(repeats.implode())).to_series()
+    gone = places["hash"].is_in(repeats.implode())
     row, start, end = (places[name].to_numpy() for name in ("row", "char_start", "char_end"))
     lengths = texts.str.len_chars().fill_null(0).to_numpy().astype(np.int64)
     spans = pl.DataFrame(dict(zip(PLACE, _spans(row, start, end, gone.to_numpy(), lengths))))

@@ -32,7 +32,7 @@ class Bounds:
 
     part_bands: int = 3 << 20  # records of bands sorted at once: 36 MB, and three times that while they are
     block_documents: int = 1 << 14  # sketches at once: 64 MB at most
-    batch_rows: int = 1 << 15
+    batch_rows: int = 1 << 11
     spill_bytes: int = 64 << 20  # of each kind of scratch file, before it is one
 
 
