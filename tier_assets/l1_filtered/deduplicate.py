@@ -77,16 +77,6 @@ def fingerprint(texts: pl.Series) -> pl.DataFrame:
     return fingerprints(texts)
 
 
-def exact_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
-    """Of `rows` (doc_id, text_hash; in order of preference) those whose text came before, as `DUPLICATES`."""
-    first = pl.col("doc_id").first().over("text_hash")
-    return (
-        rows.with_columns(kept_doc_id=first, repeat=pl.int_range(pl.len()).over("text_hash") > 0)
-        .filter("repeat")
-        .select("doc_id", reason=pl.lit("exact_duplicate"), kept_doc_id="kept_doc_id", similarity=pl.lit(1.0))
-    )
-
-
 def licence_rank(licence: str | None) -> int:
     """How free a licence is, by its name: 0 public domain, 1 permissive, 2 share-alike, 3 non-commercial, 4 unknown."""
     name = (licence or "").lower()
@@ -95,7 +85,7 @@ def licence_rank(licence: str | None) -> int:
 
 
 def clustered(prints: pl.LazyFrame, settings: DuplicateSettings = DEFAULT) -> pl.DataFrame:
-    """All clusters of `prints` (columns of `PRINTS`), as `CLUSTERED`, sorted by doc_id.
+    """All clusters of `prints` (columns of `PRINTS`, none null but the licence), as `CLUSTERED`, sorted by doc_id.
 
     Raises:
         ValueError: a doc_id comes twice.
@@ -257,7 +247,6 @@ __all__ = [
     "DuplicateSettings",
     "clustered",
     "duplicates",
-    "exact_duplicates",
     "fingerprint",
     "licence_rank",
     "update_clusters",
