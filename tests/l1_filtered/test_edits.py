@@ -30,6 +30,8 @@ from tier_assets.l1_filtered.edits import Edit, apply_edits, compose
         ),
         # a span that cuts the first's text keeps the rest of it
         ([Edit("replace_str", 3, 4, "bcd")], [Edit("replace_str", 4, 5, "-")], (Edit("replace_str", 3, 4, "b-d"),)),
+        # what is left of a text is no removed line
+        ([Edit("replace_str", 3, 4, "bcd")], [Edit("remove_lines", 4, 5, "")], (Edit("replace_str", 3, 4, "bd"),)),
         # a removed line takes with it what was mended in it
         ([Edit("replace_str", 3, 5, "ö")], [Edit("remove_lines", 2, 6, "")], (Edit("remove_lines", 2, 7, ""),)),
     ],

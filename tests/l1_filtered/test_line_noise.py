@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tier_assets.l1_filtered.edits import apply_edits
 from tier_assets.l1_filtered.learn_main_text import half_of
 from tier_assets.l1_filtered.line_features import NUM_BUCKETS, read_lines, with_context
-from tier_assets.l1_filtered.line_noise import LineModel, noise_edits, noise_lines, rule_of, shipped_model
+from tier_assets.l1_filtered.line_noise import MAX_LINES, LineModel, noise_edits, noise_lines, rule_of, shipped_model
 
 GOLD = Path(__file__).parents[3] / "shared" / "data" / "quality_lines_turku" / "lines.jsonl.gz"
 RIVER = "The river rose in the night, and nobody in the town had slept when it came over the old wall."
@@ -81,6 +81,11 @@ def test_noise_edits_code_tables_formulas_quotes_stay(kept):
 def test_noise_lines_other_scripts_are_left_to_the_rules():
     rows = ["Меню", "Войти", "Поделиться", "", "Read more"]
     assert noise_lines("\n".join(rows), rows) == {4}
+
+
+def test_noise_lines_page_of_very_many_lines_is_left_to_the_rules():
+    rows = ["Read more", *["2020-11-22 | Home | Contact"] * MAX_LINES]
+    assert noise_lines("\n".join(rows), rows) == {0}
 
 
 @settings(max_examples=100)

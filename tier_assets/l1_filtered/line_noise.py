@@ -30,6 +30,7 @@ MODEL_FILE: Final = Path(__file__).with_name("line_noise_model.json")
 # Chosen by folds on the half of the lines that the model learnt from: there .97 of what goes is noise, of the lines of
 # whole pages as of those that our extractor leaves, and the extractor's F1 stays what it was.
 MIN_NOISE: Final = 0.9
+MAX_LINES: Final = 5000  # of a page: longer ones, all of them tables and logs, are left to the rules
 MAX_BEYOND_LATIN: Final = 0.2  # share of a line's letters
 
 
@@ -170,8 +171,9 @@ def noise_lines(text: str, rows: list[str]) -> set[int]:
         n for n in numbers if len(rows[n]) < MAX_SHORT and (rule_of(rows[n], SHORT_RULES) or _is_left_over(rows[n]))
     }
     noise.update(n for n in (*numbers[:NUM_EDGE_LINES], *numbers[-NUM_EDGE_LINES:]) if rule_of(rows[n]))
-    share_L = shipped_model().shares(lines)
-    noise.update(n for n in lines.number_L[share_L > MIN_NOISE].tolist() if not _beyond_latin(rows[n]))
+    if len(numbers) <= MAX_LINES:
+        share_L = shipped_model().shares(lines)
+        noise.update(n for n in lines.number_L[share_L > MIN_NOISE].tolist() if not _beyond_latin(rows[n]))
     return {n for n in noise if not FORMULA.search(rows[n])} - _kept_whole(rows) if noise else noise
 
 
@@ -211,7 +213,7 @@ def _kept_whole(rows: list[str]) -> set[int]:
             kept.add(number)
         elif fenced:
             kept.add(number)
-        elif "---" in row and TABLE_RULE.match(row):
+        elif number not in kept and "---" in row and TABLE_RULE.match(row):
             kept |= _table(rows, number)
     return kept
 

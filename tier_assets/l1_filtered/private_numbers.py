@@ -31,6 +31,7 @@ SHAPE: Final = (
     | {0xA0: " "}
 )
 CONTEXT_CHARS: Final = 40
+MAX_GROWN: Final = 25  # letters grown to a number; more than any shape has
 
 
 @dataclass(frozen=True)
@@ -176,11 +177,12 @@ def _is_part(text: str, start: int) -> bool:
 
 def _token(text: str, start: int, end: int) -> tuple[int, int]:
     """The span of the run with the letters grown to it, a bracket before, and a check letter set apart (12345678-Z)."""
-    while start and text[start - 1].isalnum():
+    lowest, highest = max(0, start - MAX_GROWN), min(len(text), end + MAX_GROWN)
+    while start > lowest and text[start - 1].isalnum():
         start -= 1
     start -= text[start - 1 : start] == "("
     end += text[end : end + 1] == "-" and text[end + 1 : end + 2].isalpha()
-    while end < len(text) and text[end].isalnum():
+    while end < highest and text[end].isalnum():
         end += 1
     return start, end
 
