@@ -36,6 +36,7 @@ from tests.l0_raw.samples import (
     arc,
     dictionary,
     epub,
+    long_name,
     pdf,
     tar_of,
     zip_of,
@@ -221,7 +222,7 @@ def _bombs() -> Iterator[tuple[str, str, bytes]]:
     for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         yield f"bomb zip {method}", "f.zip", zip_of({"f.txt": zeros}, method)
     yield "bomb tar.gz", "f.tar.gz", gzip.compress(tar_of({"f.txt": zeros}))
-    yield "bomb of names", "f.tar.gz", gzip.compress(_long_name(70 * MIB))
+    yield "bomb of names", "f.tar.gz", gzip.compress(long_name(70 * MIB) + tar_of(TREE))
     yield "bomb warc", "f.warc.gz", gzip.compress(WARC.replace(b"words", zeros).replace(b": 5", b": %d" % len(zeros)))
     yield "bomb arc", "f.arc.gz", gzip.compress(arc() + b"http://" + zeros)
     # Overlapping members: each entry of the directory leads to the same bytes.
@@ -231,12 +232,6 @@ def _bombs() -> Iterator[tuple[str, str, bytes]]:
     yield "hostile xz dictionary", "f.xz", lzma.compress(b"words", preset=9).replace(b"\x21\x01\x1c", b"\x21\x01\x28")
     yield "table of one quote", "f.csv", b"a,b\n" * 9 + b'1,"' + b"x" * 999 + (b"\n" + b"x" * 999) * 20_000
     yield "tag without end", "f.xml", b"<?xml version='1.0'?><a>" + b"<b><c/><d/></b>" * 2 + b"<b " + b"x" * 20 * MIB
-
-
-def _long_name(size: int) -> bytes:
-    info = tarfile.TarInfo("././@LongLink")
-    info.type, info.size = tarfile.GNUTYPE_LONGNAME, size
-    return info.tobuf(tarfile.GNU_FORMAT) + b"x" * size + tar_of({"a.txt": b"words"})
 
 
 def _overlapping(data: bytes) -> bytes:

@@ -72,6 +72,13 @@ def tar_of(members: Mapping[str, bytes], *others: tarfile.TarInfo) -> bytes:
     return out.getvalue()
 
 
+def long_name(size: int) -> bytes:
+    """The extended header of a tar member whose name has `size` bytes."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, size
+    return info.tobuf(tarfile.GNU_FORMAT) + b"x" * size
+
+
 def epub(order: tuple[str, ...] = ("c2", "c1")) -> bytes:
     """A book of two chapters, their files in another order than they are read in."""
     container = b'<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>'

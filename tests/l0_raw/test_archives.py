@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tests.l0_raw.samples import CODE, LINES, PAGE, TREE, epub, git_bundle, parquet, tar_of, zip_of
+from tests.l0_raw.samples import CODE, LINES, PAGE, TREE, epub, git_bundle, long_name, parquet, tar_of, zip_of
 from tier_assets.l0_raw import streams
 from tier_assets.l0_raw.readers import detect_format, nested, read_source, zip_file
 from tier_assets.l0_raw.records import BadRecord, Record, Skipped
@@ -214,6 +214,8 @@ def test_archive_bomb_is_a_verdict_in_bounded_memory(tmp_path, monkeypatch, pack
     ("data", "num_kept", "reasons"),
     [
         (tar_of(TREE)[:4096], 5, ["truncated"]),
+        (zip_of({"a.txt": b"x", "empty.py": b""}), 1, ["empty_file"]),
+        (tar_of({"a.txt": b"x"})[:1024] + long_name(2 * 1024 * 1024) + tar_of({"b.txt": b"y"}), 1, ["damaged"]),
         (tar_of({"a.txt": b"x" * 3000, "b.txt": b"y"})[:2000], 0, ["truncated"]),
         (tar_of({"a.txt": b"x"})[:1024] + b"garbage!" * 64 + bytes(1024), 1, ["damaged"]),
         (tar_of({"a.txt": b"x"}) + tar_of({"b.txt": b"y"}), 1, ["damaged"]),

@@ -137,6 +137,13 @@ def test_parquet_without_text_gives_verdicts(tmp_path, columns, expected):
     assert bad(parquet(tmp_path, columns)) == expected
 
 
+def test_parquet_row_with_a_string_that_is_no_utf8_is_a_verdict_and_the_others_stay(tmp_path):
+    path = parquet(tmp_path, {"text": ["one", "two", "zzz"]}, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"two", b"\xfftw", 1))
+    assert bad(path) == [("f#2", "invalid_utf8", 1)]
+    assert sum(isinstance(e, Record) for e in read_source(path, "auto", "f")) == 2
+
+
 def test_parquet_with_a_broken_row_group_keeps_the_others(tmp_path):
     path = parquet(tmp_path, {"text": ["a" * 5000 + str(n) for n in range(30)], "n": range(30)}, row_group_size=10)
     data = bytearray(path.read_bytes())
@@ -175,6 +182,7 @@ BAD_INPUT = [
     ("warc", b"not a WARC\r\n" * 100, (0, [("f#0", "damaged", 0)])),
     ("warc", b" ", (0, [("f#0", "damaged", 0)])),
     ("mbox", b"no From line\n", (1, [])),
+    ("mbox", b"From a@x Thu Aug 22 12:36:23 2002\n", (0, [("f#1", "empty_mail", 34)])),
     ("mbox", gzip.compress(b"From a@x Thu Aug 22 12:36:23 2002\n" + MAIL)[:-4], (0, [("f#1", "truncated", 34)])),
 ]
 

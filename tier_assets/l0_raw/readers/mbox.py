@@ -32,25 +32,26 @@ def read(path: Path, uri: str) -> Iterator[Entry]:
     number, mail, after_blank = 1, _Mail(0), True
     for line in lines(path):
         if after_blank and line.data is not None and FROM_LINE.match(line.data):
-            if mail.num_bytes:
+            if mail.num_bytes or mail.begun:
                 yield mail.entry(f"{uri}#{number}")
                 number += 1
-            mail = _Mail(line.byte_offset + line.num_bytes + 1)
+            mail = _Mail(line.byte_offset + line.num_bytes + 1, begun=True)
         else:
             mail.add(line)
         after_blank = line.data in (b"", b"\r")
         if line.damage is not None:
             yield damaged(mail.line(line.damage), f"{uri}#{number}")
             return
-    if mail.num_bytes:
+    if mail.num_bytes or mail.begun:
         yield mail.entry(f"{uri}#{number}")
 
 
 class _Mail:
-    """The lines of one mail, held up to the limit of a record."""
+    """The lines of one mail, held up to the limit of a record; `begun` where a `From ` line led it."""
 
-    def __init__(self, offset: int) -> None:
+    def __init__(self, offset: int, begun: bool = False) -> None:
         self.offset = offset
+        self.begun = begun
         self.num_bytes = 0
         self.parts: list[bytes] = []
         self.hash = hashlib.sha256()
@@ -71,6 +72,8 @@ class _Mail:
     def entry(self, uri: str) -> Record | BadRecord:
         if self.dropped:
             return too_large(uri, self.offset, self.num_bytes, self.hash.hexdigest())
+        if not self.num_bytes:
+            return BadRecord(uri, self.offset, "empty_mail", "nothing follows its `From ` line")
         if self.parts and self.parts[-1] in (b"", b"\r"):
             self.parts.pop()
         return Record(uri, "message/rfc822", b"\n".join(self.parts), self.offset)

@@ -70,7 +70,7 @@ def _read_group(file: pq.ParquetFile, group: int, first_row: int, column: str, u
     row = first_row
     try:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
-            for values in batch.to_pylist():
+            for values in _rows(batch):
                 yield _entry(values, column, f"{uri}#{row + 1}", row)
                 row += 1
     except (pa.ArrowException, OSError) as error:
@@ -79,7 +79,21 @@ def _read_group(file: pq.ParquetFile, group: int, first_row: int, column: str, u
         yield BadRecord(f"{uri}#{row + 1}", row, "damaged", detail[:2000])
 
 
-def _entry(values: dict[str, Any], column: str, uri: str, row: int) -> Record | BadRecord:
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnicodeDecodeError]:
+    """The rows of a batch; in place of one with a string that is no UTF-8 the error."""
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:  # raised before the first row is handed out
+        for number in range(batch.num_rows):
+            try:
+                yield batch.slice(number, 1).to_pylist()[0]
+            except UnicodeDecodeError as error:
+                yield error
+
+
+def _entry(values: dict[str, Any] | UnicodeDecodeError, column: str, uri: str, row: int) -> Record | BadRecord:
+    if isinstance(values, UnicodeDecodeError):
+        return BadRecord(uri, row, "invalid_utf8", f"{values.reason} at byte {values.start} of a string")
     text = values[column]
     if text is None:
         return BadRecord(uri, row, "no_text", f"{column} is null")
