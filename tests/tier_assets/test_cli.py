@@ -127,7 +127,7 @@ def test_try_extract_judge_dedup_a_line_for_each_line(root: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("stage", "content", "said"),
     [
-        ("polish", "{}", "unknown stage 'polish'; known: extract, judge, dedup, score, refine"),
+        ("polish", "{}", "unknown stage 'polish'; known: extract, clean, private, language, judge, dedup, score, refine"),
         ("judge", "no json\n", "line 1: no JSON"),
         ("judge", "[1]\n", "line 1: each line is a JSON object with an id, got '[1]'"),
         ("score", '{"id": 1, "text": "x"}\n', "no scorer is published in this lake yet"),
