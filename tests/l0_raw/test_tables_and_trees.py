@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import tracemalloc
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.l0_raw.samples import ARRAY, ARTICLE, ARTICLES, ARTICLES_OF_DICT, CODE, LINES, TABLE, arc, dictionary, zip_of
-from tier_assets.l0_raw.readers import detect_format, place_of, read_source
+from tier_assets.l0_raw.readers import detect_format, place_of, read_source, xml
 from tier_assets.l0_raw.readers.csv_file import Dialect, find_dialect
 from tier_assets.l0_raw.readers.xml import DEPTH_LIMIT, find_record_path
 from tier_assets.l0_raw.records import BadRecord, Entry, Record, Skipped
@@ -153,7 +154,7 @@ BOMB = b"<!DOCTYPE a [<!ENTITY x '" + b"x" * 1000 + b"'><!ENTITY y '" + b"&x;" *
         (gzip.compress(ARTICLES)[:-8], 3, ["truncated"]),
         (BOMB + b"<a><b><c>" + b"&y;" * 1000 + b"</c><d/></b><b><c/><d/></b></a>", 2, []),
         (b"<a><b><c/><d/></b><b><c/><d/>x/></b><b><b/></b></a>", 3, []),
-        (b"<a><b><c/><d/></b><b>" + b"<b>" * DEPTH_LIMIT, 1, ["damaged"]),
+        (b"<a><b><c/><d/></b><b>" + b"<b>" * DEPTH_LIMIT + b"</b>" * DEPTH_LIMIT + b"</b></a>", 1, ["damaged"]),
     ],
 )
 def test_xml_with_faults_gives_what_is_sound_and_a_verdict(tmp_path, data, num_records, reasons):
@@ -164,19 +165,26 @@ def test_xml_with_faults_gives_what_is_sound_and_a_verdict(tmp_path, data, num_r
 
 
 @pytest.mark.parametrize("piece", [b"<c>" + b"words " * 99 + b"</c>", b"words and "], ids=["elements", "text"])
-def test_xml_element_over_the_limit_is_too_large_in_bounded_memory(tmp_path, piece):
-    with (tmp_path / "f.xml").open("wb") as file:
-        file.write(b"<a><b><c>1</c><d/></b><b>")
-        for _ in range(70):
-            file.write(piece * (MIB // len(piece) + 1))
-        file.write(b"</b><b><c>2</c><d/></b></a>")
+def test_xml_element_over_the_limit_is_too_large_in_bounded_memory(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(xml, "RECORD_LIMIT", 2 * MIB)
+    inner = piece * (20 * MIB // len(piece))
+    (tmp_path / "f.xml").write_bytes(b"<a><b><c>1</c><d/></b><b>" + inner + b"</b><b><c>2</c><d/></b></a>")
     tracemalloc.start()
     found = list(read_source(tmp_path / "f.xml", "xml:b", "f"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [getattr(e, "reason", None) for e in found] == [None, "record_too_large", None]
+    assert found[1].raw_sha256 == hashlib.sha256(b"<b>" + inner + b"</b>").hexdigest()
     assert records(found)[1].raw == b"<b><c>2</c><d/></b>"
-    assert peak < 100 * MIB
+    assert peak < 10 * MIB
+
+
+def test_xml_tag_over_the_limit_ends_the_file_with_a_verdict(tmp_path, monkeypatch):
+    monkeypatch.setattr(xml, "RECORD_LIMIT", MIB)
+    data = b"<a><b><c/><d/></b><b><c/><d/></b><b " + b"x" * 4 * MIB + b"/></a>"
+    found = entries(tmp_path, "f.xml", data)
+    assert len(records(found)) == 2
+    assert "a tag of more than" in found[-1].detail
 
 
 def test_json_array_gives_a_record_an_object_as_its_very_bytes(tmp_path):
@@ -272,6 +280,17 @@ def test_arc_gives_the_payload_of_its_responses_where_their_members_start(tmp_pa
 def test_damaged_arc_gives_what_is_sound_and_a_verdict(tmp_path, data, num_records, reasons):
     found = entries(tmp_path, "f.arc", data)
     assert (len(records(found)), [reason for _, reason, _ in bad(found)]) == (num_records, reasons)
+
+
+def test_arc_header_without_end_is_a_verdict_in_bounded_memory(tmp_path):
+    (tmp_path / "f.arc").write_bytes(arc() + b"http://" + b"x" * 30 * MIB)
+    tracemalloc.start()
+    found = list(read_source(tmp_path / "f.arc", "auto", "f"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(records(found)) == 3
+    assert [reason for _, reason, _ in bad(found)] == ["damaged"]
+    assert peak < 5 * MIB
 
 
 def test_code_gets_its_language_and_the_nearest_licence(tmp_path):
