@@ -26,6 +26,8 @@ def hidden(text: str) -> str:
         ("jane [at] mail [dot] com", "<EMAIL>"),
         ("from 52.23.11.9:8080 to 2a00:1450:4001:81b::200e", "from <IP_ADDRESS>:8080 to <IP_ADDRESS>"),
         ("Call (212) 736-5000 or +44 20 7946 0018.", "Call <PHONE> or <PHONE>."),
+        ("our number (1-212-736-5000, toll-free)", "our number (<PHONE>, toll-free)"),
+        ("AKIAQYLPMN5HXAMPLZZZ", "<KEY>"),  # the shortest key
         ("reach us (+44) 20 7946 0018", "reach us <PHONE>"),
         ("Tel. 030/901820, Fax: 030 9018-2500", "Tel. <PHONE>, Fax: <PHONE>"),
         ("0049 30 901820; 01 42 68 53 00", "<PHONE>; <PHONE>"),

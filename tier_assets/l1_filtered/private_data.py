@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from stdnum import iban
 from tld import get_tld
 
@@ -79,7 +80,7 @@ KEYS: Final = (
     *(_key(prefix, r"[A-Za-z0-9]{36,251}") for prefix in ("ghp_", "gho_", "ghu_", "ghs_", "ghr_")),
     _key("github_pat_", r"\w{82}"),
     *(_key(prefix, r"[\w-]{20,50}") for prefix in ("glpat-", "gldt-", "glrt-", "glft-", "glsoat-")),
-    _key("xox", r"[abopers]-[A-Za-z0-9-]{10,250}"),
+    _key("xox", r"[abopers]-[A-Za-z0-9-]{15,250}"),
     SecretKey("hooks.slack.com", re.compile(r"https://hooks\.slack\.com/(?:services|workflows)/[\w/+-]{30,60}")),
     _key("sk-ant-", r"[\w-]{80,120}"),
     _key("sk-proj-", r"[\w-]{40,200}"),
@@ -91,7 +92,7 @@ KEYS: Final = (
     _key("npm_", r"[A-Za-z0-9]{36}"),
     _key("pypi-AgE", r"[\w-]{50,1000}"),
     _key("SG.", r"[\w-]{22}\.[\w-]{43}"),
-    *(_key(f"{kind}_{mode}_", r"[A-Za-z0-9]{10,99}") for kind in ("sk", "rk") for mode in ("live", "test", "prod")),
+    *(_key(f"{kind}_{mode}_", r"[A-Za-z0-9]{16,99}") for kind in ("sk", "rk") for mode in ("live", "test", "prod")),
     _key("whsec_", r"[A-Za-z0-9+/=]{32,64}"),
     *(_key(prefix, r"[A-Fa-f0-9]{32}") for prefix in ("shpat_", "shpca_", "shppa_", "shpss_")),
     *(_key(prefix, r"[a-f0-9]{64}") for prefix in ("dop_v1_", "doo_v1_", "dor_v1_")),
@@ -111,7 +112,9 @@ KEYS: Final = (
         ),
     ),
 )
-KEYS_WITHOUT_UNDERSCORE: Final = tuple(key for key in KEYS if "_" not in key.prefix)
+MIN_KEY_CHARS: Final = 20  # of every key, its prefix included
+IN_KEYS: Final = np.zeros(256, np.bool_)
+IN_KEYS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.+/=:")] = True
 EXAMPLE_KEY: Final = re.compile(r"EXAMPLE|example|x{8}|X{8}|0{10}|\*{4}")
 
 
@@ -167,11 +170,17 @@ def _find_url_secrets(text: str) -> Iterator[Span]:
 
 
 def _find_keys(text: str) -> Iterator[Span]:
-    for key in KEYS if "_" in text else KEYS_WITHOUT_UNDERSCORE:
+    for key in KEYS if _has_long_token(text) else ():
         if key.prefix in text:
             for found in key.pattern.finditer(text):
                 if not EXAMPLE_KEY.search(found[0]):
                     yield *found.span(), KEY
+
+
+def _has_long_token(text: str) -> bool:
+    """Whether there are MIN_KEY_CHARS in a row of which keys are made: a look at every byte, 3 ms/MB."""
+    breaks = np.flatnonzero(~IN_KEYS[np.frombuffer(f" {text} ".encode(), np.uint8)])
+    return bool(np.diff(breaks).max() > MIN_KEY_CHARS)
 
 
 def _find_emails(text: str) -> Iterator[Span]:

@@ -154,7 +154,7 @@ def find_numbers(text: str) -> Iterator[Span]:
 
 
 def _in_run(text: str, start: int, end: int) -> Iterator[Span]:
-    if phone := _named_phone(text, start - (text[start - 1 : start] == "("), end):
+    if phone := _named_phone(text, start - _opens(text, start, end), end):
         yield phone
         return
     first, last = _token(text, start, end)
@@ -180,11 +180,16 @@ def _token(text: str, start: int, end: int) -> tuple[int, int]:
     lowest, highest = max(0, start - MAX_GROWN), min(len(text), end + MAX_GROWN)
     while start > lowest and text[start - 1].isalnum():
         start -= 1
-    start -= text[start - 1 : start] == "("
+    start -= _opens(text, start, end)
     end += text[end : end + 1] == "-" and text[end + 1 : end + 2].isalpha()
     while end < highest and text[end].isalnum():
         end += 1
     return start, end
+
+
+def _opens(text: str, start: int, end: int) -> bool:
+    """Whether a bracket before the number closes within it."""
+    return text[start - 1 : start] == "(" and ")" in text[start:end]
 
 
 @cache
