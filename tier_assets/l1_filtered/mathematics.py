@@ -28,7 +28,9 @@ FORMULAS: Final = f'script[type^="math/"], {ASCIIMATH}, {KATEX_OR_MATHML}, {HELD
 MAX_FORMULA: Final = 20_000  # characters; what is longer is no formula
 IN_ADDRESS: Final = re.compile(r"(?:^|&)latex=([^&]*)")
 TAG: Final = re.compile(r"<br\s*/?>")
-MACROS: Final = re.compile(r"^[ \t]*\\?\(?\s*\\(?:re)?newcommand\b.*\n?", re.MULTILINE)
+MACRO: Final = re.compile(r"\\(?:re)?newcommand\b")
+BREAKS: Final = re.compile(r"\n{3,}")
+IN_DOLLARS: Final = re.compile(r"\$[^$\n]*\$|\(\s*\\(?:re)?newcommand\b.*?\\\)")
 DISPLAYED: Final = re.compile(r"\\\[([^$]{1,2000}?)\\\]", re.DOTALL)
 TEX: Final = re.compile(r"[\\^_={]")  # in brackets without any of these stands a note, not a formula
 INLINE: Final = re.compile(r"\\\(([^$\n]{1,1000}?)\\\)")
@@ -114,7 +116,7 @@ def dollars(markdown: str) -> str:
     >>> dollars(r"so \(x\) and [tex]y[/tex], `\(z\)`")
     'so $x$ and $y$, `\\(z\\)`'
     """
-    if "\\(" not in markdown and "\\[" not in markdown and "[/" not in markdown:
+    if not any(mark in markdown for mark in ("\\(", "\\[", "[/", "newcommand")):
         return markdown
     parts = CODE.split(markdown)
     parts[::2] = map(_dollars, parts[::2])
@@ -122,10 +124,18 @@ def dollars(markdown: str) -> str:
 
 
 def _dollars(text: str) -> str:
-    text = MACROS.sub("", text)
     text = DISPLAYED.sub(lambda match: f"$${match[1].strip()}$$" if TEX.search(match[1]) else match[0], text)
     text = INLINE.sub(lambda match: f"${match[1].strip()}$", text)
-    return FORUM_TAGS.sub(lambda match: f"${match[2].strip()}$", text)
+    text = FORUM_TAGS.sub(lambda match: f"${match[2].strip()}$", text)
+    if not MACRO.search(text):
+        return text
+    lines = [line for line in text.split("\n") if not _defines(line)]
+    return BREAKS.sub("\n\n", "\n".join(lines))
+
+
+def _defines(line: str) -> bool:
+    """Whether a line holds definitions of macros and no words beside formulas."""
+    return bool(MACRO.search(line)) and not any(map(str.isalnum, IN_DOLLARS.sub("", line)))
 
 
 __all__ = ["dollars", "restore_mathematics"]
