@@ -100,6 +100,7 @@ def cross_validate(pages: Sequence[GoldPage], num_folds: int) -> list[Score]:
     known = [labelled(page.html, page.url, page.gold) for page in pages]
     folds = [fold_of(page.name, page.url, num_folds) for page in pages]
     scores = []
+    main_text(pages[0].html, pages[0].url), trafilatura.extract(pages[0].html)  # what loads on first use
     for held_out in range(num_folds):
         model = learn([k for k, fold in zip(known, folds) if k is not None and fold != held_out])
         for page, fold in zip(pages, folds):
