@@ -120,9 +120,10 @@ EXAMPLE_KEY: Final = re.compile(r"EXAMPLE|example|x{8}|X{8}|0{10}|\*{4}")
 
 @dataclass(frozen=True)
 class Finder:
-    """Where to look for one kind of data: `needed` characters without all of which there is none."""
+    """Where to look for one kind of data: in texts that hold all of `needed` and as many as `num_digits`."""
 
     needed: tuple[str, ...]
+    num_digits: int
     find: Callable[[str], Iterator[Span]]
 
 
@@ -133,8 +134,9 @@ def hide_private(text: str) -> tuple[Edit, ...]:
     ['<EMAIL>', '<PHONE>']
     """
     taken: list[Span] = []
+    num_digits = _num_digits(text)
     for finder in FINDERS:
-        if all(part in text for part in finder.needed):
+        if num_digits >= finder.num_digits and all(part in text for part in finder.needed):
             taken = _with(taken, finder.find(text))
     return tuple(Edit("replace_str", start, end, placeholder) for start, end, placeholder in taken)
 
@@ -175,6 +177,10 @@ def _find_keys(text: str) -> Iterator[Span]:
             for found in key.pattern.finditer(text):
                 if not EXAMPLE_KEY.search(found[0]):
                     yield *found.span(), KEY
+
+
+def _num_digits(text: str) -> int:
+    return int(np.count_nonzero(np.frombuffer(text.encode(), np.uint8) - np.uint8(48) < 10))
 
 
 def _has_long_token(text: str) -> bool:
@@ -248,14 +254,14 @@ def _find_ibans(text: str) -> Iterator[Span]:
 
 
 FINDERS: Final = (
-    Finder(("://",), _find_url_secrets),
-    Finder((), _find_keys),
-    Finder(("@",), _find_emails),
-    Finder((), _find_spelt_emails),
-    Finder((), _find_ibans),
-    Finder((".",), _find_ips),
-    Finder((":",), _find_ipv6),
-    Finder((), find_numbers),
+    Finder(("://",), 0, _find_url_secrets),
+    Finder((), 0, _find_keys),
+    Finder(("@",), 0, _find_emails),
+    Finder((), 0, _find_spelt_emails),
+    Finder((), 4, _find_ibans),
+    Finder((".",), 4, _find_ips),
+    Finder((":",), 2, _find_ipv6),
+    Finder((), 4, find_numbers),
 )
 
 __all__ = ["PLACEHOLDERS", "count_private", "hide_private"]
