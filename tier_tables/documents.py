@@ -82,7 +82,7 @@ L1_TEXTS = Table(
         Column("extractor", pl.String, "what made the text from the bytes", nullable=True),
         Column("edits", pl.List(EDIT), "operations that turned the extracted text into `text`", nullable=True),
         Column(
-            "text_hash", pl.String, "of the folded text; it and what follows: null where a rule rejects", nullable=True
+            "text_hash", pl.String, "128 bits of its words; it and what follows: null where a rule rejects", nullable=True
         ),
         Column("bands", pl.List(pl.Int64), "MinHash bands", nullable=True),
         Column("sketch", pl.Binary, "the smallest shingle hashes, sorted uint32", nullable=True),

@@ -59,6 +59,10 @@ def test_tally_rows_taken_on_purpose_are_not_counted() -> None:
     [
         ([(20, "en", "too_short")], [("nothing_survives", "error", "too_short", None)]),
         ([(19, "en", "too_short")], []),
+        (
+            [(19, "en", "too_short"), (1, "en", "near_duplicate")],
+            [("too_much_removed", "warn", None, None), ("one_rule_removes_much", "warn", "too_short", None)],
+        ),
         ([(90, "en", "a"), (10, "en", None)], [("one_rule_removes_much", "warn", "a", None)]),
         ([(46, "en", "a"), (45, "en", "b"), (9, "en", None)], [("too_much_removed", "warn", None, None)]),
         ([(50, "en", "a"), (40, "en", "b"), (10, "en", None)], []),

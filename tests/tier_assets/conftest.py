@@ -27,10 +27,10 @@ def page(number: int, subject: str = "bridge") -> str:
         [
             f"The {subject} of {place} was opened in {year} after a long debate in the town council.",
             f"Its builder, Thomas Bouch, had asked for {number + 40} thousand pounds and got a third of it.",
-            f"The people of {place} walked across it on the first day, and {number + 300} carts followed.",
-            "It was made of iron that came by ship, and the stone for its piers was cut in the hills nearby.",
-            f"A storm in the winter of {year + 9} tore away two spans, which were rebuilt the next summer.",
-            "The railway used it for many years, until a wider one took its place and the piers were left.",
+            f"The people of {place} saw the {subject} on the first day, and {number + 300} carts followed.",
+            f"It was made of iron that came by ship, and the stone for the {subject} was cut in the hills nearby.",
+            f"A storm in the winter of {year + 9} tore the {subject} apart, which was rebuilt the next summer.",
+            f"The railway used the {subject} for many years, until a wider one took its place and the piers were left.",
         ]
     )
 

@@ -79,7 +79,7 @@ def test_lake_of_another_format_is_refused(root: Path) -> None:
     (root / "lake.json").write_text('{"format_version": 99}')
     status, _, said = call("status")
     assert status == 2
-    assert said == f"lake: {root} was written by lake format 99; this version reads format 1"
+    assert said == f"lake: {root} was written by lake format 99; this version reads format 2"
 
 
 def test_sql_csv_and_json_keep_every_row(finished_lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_try_extract_judge_dedup_a_line_for_each_line(root: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("stage", "content", "said"),
     [
-        ("polish", "{}", "unknown stage 'polish'; known: extract, clean, private, language, judge, dedup, score, refine"),
+        ("polish", "{}", "unknown stage 'polish'; known: extract, clean, private, language, judge"),
         ("judge", "no json\n", "line 1: no JSON"),
         ("judge", "[1]\n", "line 1: each line is a JSON object with an id, got '[1]'"),
         ("score", '{"id": 1, "text": "x"}\n', "no scorer is published in this lake yet"),

@@ -25,6 +25,7 @@ import polars as pl
 from algorithms.minhash import _words
 
 ON_PURPOSE: Final = r"^(superseded|unexpected_language|withdrawn_.*)$"
+DUPLICATES: Final = ("exact_duplicate", "near_duplicate")
 # Languages of which nothing is known: too little text, or none.
 UNKNOWN: Final = ("und", "none")
 MAX_EXAMPLES: Final = 5
@@ -113,7 +114,9 @@ def share_alarms(counts: pl.DataFrame, settings: AuditSettings = DEFAULT) -> lis
     examples = tuple(by_rule["examples"].explode().drop_nulls().head(MAX_EXAMPLES))
     top = by_rule["reason"].head(1).to_list()
     most = f"{top[0]} most" if top else "none"
-    if share == 1 and total >= settings.min_rows:
+    # What another snapshot has already is no sign of a wrong reading.
+    others = counts.filter(~pl.col("reason").is_in(DUPLICATES).fill_null(False))
+    if share == 1 and int(others["num"].sum()) >= settings.min_rows:
         told = f"none of {total} documents survives; {most}"
         return [Alarm("nothing_survives", "error", 1.0, 1.0, top[0], None, told, examples)]
     found = []

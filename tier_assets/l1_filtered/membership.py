@@ -16,7 +16,7 @@ from resources.lake import Lake
 from resources.step import same_reads
 from tier_assets.l1_filtered.deduplicate import CLUSTERED, PRINTS, clustered, update_clusters
 from tier_assets.l1_filtered.exclude import excluded, verdicts
-from tier_assets.l1_filtered.repeats import MORE_THAN, REJECTED, without_repeats
+from tier_assets.l1_filtered.repeats import CODE, MORE_THAN, REJECTED, without_repeats
 from tier_tables import L1_DUPLICATES, L1_FILTERED
 
 Partition = dict[str, str]
@@ -43,7 +43,7 @@ def prints_of(lake: Lake) -> pl.LazyFrame:
         texts = lake.scan("l1_texts", piece.partition).select(JUDGED).collect()
         outside.append(excluded_from(lake, piece.partition, texts).select("doc_id"))
     prints = lake.scan("l1_texts").filter(pl.col("reason").is_null()).select(PRINTS.names())
-    return prints.join(pl.concat(outside).lazy(), on="doc_id", how="anti")
+    return prints.join(pl.concat(outside).lazy(), on="doc_id", how="anti", build_side="force_right")
 
 
 def compared(prints: pl.LazyFrame, before: pl.DataFrame | None) -> pl.DataFrame:
@@ -83,10 +83,11 @@ def change_repeats(lake: Lake, partition: Partition, dropped: pl.DataFrame, rows
     and verdicts on what the rules reject then."""
     gone = dropped.select("doc_id").lazy()
     kept = lake.scan("l1_texts", partition).join(gone, on="doc_id", how="anti")
-    hashes = repeated(kept.select("paragraphs"), MORE_THAN)
+    hashes = repeated(kept.filter(pl.col("extractor") != CODE).select("paragraphs"), MORE_THAN)
     touched, rejected = [dropped.select("doc_id").head(0)], [pl.DataFrame(schema=REJECTED)]
     for batch in lake.batches("l1_texts", partition, None, BATCH_ROWS) if len(hashes) else ():
-        own = batch.join(dropped, on="doc_id", how="anti", maintain_order="left")
+        prose = batch.filter(pl.col("extractor") != CODE)
+        own = prose.join(dropped, on="doc_id", how="anti", maintain_order="left")
         changed, unfit = without_repeats(own, hashes)
         rows.write(as_filtered(changed.lazy()).collect())
         touched += [changed.select("doc_id"), unfit.select("doc_id")]

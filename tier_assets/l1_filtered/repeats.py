@@ -15,9 +15,8 @@ from algorithms.repeated_paragraphs import removals
 from tier_assets.l1_filtered.edits import Edit, apply_edits, compose
 from tier_assets.l1_filtered.rules import judge
 
-MORE_THAN: Final = (
-    10  # documents: in more than so many a paragraph is no quotation (Reuters, 19,000: .07% of characters)
-)
+MORE_THAN: Final = 20  # documents: a paragraph in more of them is no quotation
+CODE: Final = "code"  # of which blocks repeat that are no notices, such as the line that starts a test
 REJECTED: Final = pl.Schema({"doc_id": pl.String, "reason": pl.String, "detail": pl.String})
 
 
@@ -52,4 +51,4 @@ def vars_of(edit: Edit) -> dict[str, object]:
     return {"op": edit.op, "char_start": edit.char_start, "char_end": edit.char_end, "text": edit.text}
 
 
-__all__ = ["MORE_THAN", "REJECTED", "without_repeats"]
+__all__ = ["CODE", "MORE_THAN", "REJECTED", "without_repeats"]
