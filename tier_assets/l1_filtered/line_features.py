@@ -20,7 +20,7 @@ OWN: Final = (
     *("starts_lower", "starts_digit", "starts_mark", "capital_words", "heading", "list_item", "tabs", "longest_word"),
 )
 PLACE: Final = ("line", "from_end", "num_lines", "copies", "copies_before", "same_shape", "text_bytes", "blank_before")
-NUM_OWN: Final = len(OWN)
+NUM_OWN, NUM_PLACE = len(OWN), len(PLACE)
 SHOWN: Final = 5  # of the lines before and after, the first features count: bytes to capitals and digits
 NEIGHBOURS, NEARBY, WINDOWS = (-2, -1, 1, 2), (-3, -2, -1, 1, 2, 3), (2, 5, 12)
 OFFSET_BASIS, PRIME = np.uint32(2166136261), np.uint32(16777619)  # of the FNV-1a hash
@@ -91,7 +91,7 @@ def _measure(written_N):  # type: ignore[no-untyped-def]
     num_bytes, count = len(written_N), 1
     for byte in written_N:
         count += byte == 10
-    number_L, own_LF = np.zeros(count, np.int64), np.zeros((count, NUM_OWN + 8), np.float32)
+    number_L, own_LF = np.zeros(count, np.int64), np.zeros((count, NUM_OWN + NUM_PLACE), np.float32)
     found, line, start = 0, 0, 0
     for end in range(num_bytes + 1):
         if end < num_bytes and written_N[end] != 10:
@@ -119,11 +119,11 @@ def _measure_line(line_N, own_F):  # type: ignore[no-untyped-def]
         b = line_N[i]
         if b <= 32:
             tabs += b == 9
-            longest, run = max(longest, run), 0
+            run = 0
             continue
         opens = i == first or line_N[i - 1] <= 32
-        words += opens
-        run += 1
+        words, run = words + opens, run + 1
+        longest = max(longest, run)
         if 65 <= b <= 90:
             capitals += 1
             capital_words += opens
@@ -143,7 +143,6 @@ def _measure_line(line_N, own_F):  # type: ignore[no-untyped-def]
             slashes += b == 47
             quotes += b == 34 or b == 39
             arrows += b == 62 or b == 60
-    longest = max(longest, run)
     size, a, z = last + 1 - first, line_N[first], line_N[last]
     own_F[0], own_F[1], own_F[2] = size, words, (size - words + 1) / words
     own_F[3], own_F[4], own_F[5] = capitals / size, digits / size, beyond / size
