@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.l0_raw.samples import ARRAY, ARTICLE, ARTICLES, ARTICLES_OF_DICT, CODE, LINES, TABLE, arc, dictionary, zip_of
-from tier_assets.l0_raw.readers import detect_format, place_of, read_source, xml
+from tier_assets.l0_raw.readers import detect_format, json_file, place_of, read_source, xml
 from tier_assets.l0_raw.readers.csv_file import Dialect, find_dialect
 from tier_assets.l0_raw.readers.xml import DEPTH_LIMIT, find_record_path
 from tier_assets.l0_raw.records import BadRecord, Entry, Record, Skipped
+from tier_assets.l0_raw.streams import CHUNK_BYTES
 
 MIB = 1024 * 1024
 
@@ -79,6 +80,12 @@ def test_csv_rows_with_faults_are_verdicts_and_the_others_stay(tmp_path, data, e
     found = entries(tmp_path, "f.csv", data)
     assert bad(found) == expected
     assert records(found)
+
+
+def test_csv_that_is_cut_tells_the_row_of_the_cut_once(tmp_path):
+    rows = b"a,b\n" + b"".join(b"%d,x\n" % n for n in range(9))
+    found = entries(tmp_path, "f.csv.gz", gzip.compress(rows + b"9,y")[:-8])
+    assert (len(records(found)), bad(found)) == (9, [("f#11", "truncated", len(rows))])
 
 
 def test_csv_without_names_in_latin_1_gives_numbered_columns(tmp_path):
@@ -200,6 +207,21 @@ def test_json_array_longer_than_its_window_is_read_whole(tmp_path):
     values = [{"text": "ö" * n, "n": n} for n in range(3000)]
     found = entries(tmp_path, "f.json", json.dumps(values, ensure_ascii=False, indent=1).encode())
     assert [json.loads(e.raw) for e in records(found)] == values
+
+
+def test_json_array_element_across_two_chunks_is_read_whole(tmp_path):
+    start = b'[{"text": "'
+    data = start + b"x" * (CHUNK_BYTES - len(start) - 6) + b'"}, 1234, {"a": 1}]'  # a chunk ends after the 12
+    found = entries(tmp_path, "f.json", data)
+    assert bad(found) == [("f#2", "not_json_object", CHUNK_BYTES - 2)]
+    assert len(records(found)) == 2
+
+
+def test_json_array_element_over_the_limit_ends_the_file_with_a_verdict(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_file, "RECORD_LIMIT", 2 * MIB)
+    found = entries(tmp_path, "f.json", b'[{"a": 1}, {"text": "' + b"x" * 9 * MIB + b'"}]')
+    assert (len(records(found)), bad(found)) == (1, [("f#2", "not_json", 11)])
+    assert "over 2,097,152 bytes" in found[-1].detail
 
 
 @pytest.mark.parametrize(
