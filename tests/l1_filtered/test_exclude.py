@@ -18,6 +18,7 @@ TEXTS = pl.DataFrame(
         "reason": [None, "too_few_words", None, None],
         "detail": [None, "7", None, None],
         "language": ["en", "en", "de", "und"],
+        "language_score": [0.9, 0.9, 0.9, 0.0],
     }
 )
 

@@ -18,6 +18,7 @@ from typing import Final
 import polars as pl
 
 from algorithms.superseded import superseded
+from tier_assets.l1_filtered.language import unexpected_language
 from tier_tables import VERDICTS
 
 EXCLUDED: Final = pl.Schema({"doc_id": pl.String, "reason": pl.String, "detail": pl.String})
@@ -30,21 +31,22 @@ def excluded(
     contaminated: pl.DataFrame,
     languages: Sequence[str],
 ) -> pl.DataFrame:
-    """Of `texts` (doc_id, source_id, reason, detail, language) those that L1 does not keep, as EXCLUDED, one row each;
-    duplicates are found among the others.
+    """Of `texts` those that L1 does not keep, as EXCLUDED, one row each; duplicates are found among the others.
 
     Args:
-        texts: one partition's rows of L1_TEXTS.
+        texts: doc_id, source_id, reason, detail, language, language_score of one partition's rows of L1_TEXTS.
         sources: the partition's rows of SOURCES.
         withdrawals: rows of WITHDRAWALS.
         contaminated: rows of L1_CONTAMINATED.
         languages: that the corpus expects; none: any.
     """
     old = superseded(sources).implode()
-    fits = pl.lit(True) if not languages else pl.col("language").is_in(list(languages)).fill_null(False)
-    # `und`: too little text to tell.
-    unfit = pl.when(~fits & (pl.col("language") != "und")).then(pl.lit("unexpected_language"))
-    joined = texts.join(standing(withdrawals), on="doc_id", how="left").join(
+    unfit = [
+        unexpected_language(language, score, languages) if language else None
+        for language, score in texts.select("language", "language_score").iter_rows()
+    ]
+    told = texts.with_columns(pl.Series("unfit", unfit, dtype=pl.String))
+    joined = told.join(standing(withdrawals), on="doc_id", how="left").join(
         contaminated.select("doc_id", "benchmark", "item", "overlap"), on="doc_id", how="left"
     )
     by_rule = pl.col("reason").is_not_null()
@@ -52,7 +54,7 @@ def excluded(
         pl.format("withdrawn_{}", "withdrawn"),
         pl.when(pl.col("source_id").is_in(old)).then(pl.lit("superseded")),
         "reason",
-        unfit,
+        "unfit",
         pl.when(pl.col("benchmark").is_not_null()).then(pl.lit("contaminated")),
     )
     hit = pl.format("{} {}: {}", "benchmark", "item", pl.col("overlap").round(2))

@@ -21,7 +21,7 @@ from tier_tables import L1_DUPLICATES, L1_FILTERED
 
 Partition = dict[str, str]
 BATCH_ROWS: Final = 2000
-JUDGED: Final = ("doc_id", "source_id", "reason", "detail", "language", "num_tokens")
+JUDGED: Final = ("doc_id", "source_id", "reason", "detail", "language", "language_score", "num_tokens")
 
 
 def excluded_from(lake: Lake, partition: Partition, texts: pl.DataFrame) -> pl.DataFrame:
