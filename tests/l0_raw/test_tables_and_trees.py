@@ -82,9 +82,10 @@ def test_csv_rows_with_faults_are_verdicts_and_the_others_stay(tmp_path, data, e
     assert records(found)
 
 
-def test_csv_that_is_cut_tells_the_row_of_the_cut_once(tmp_path):
+@pytest.mark.parametrize("last", [b"9,y", b'9,"y', b'9,"y\nz'])
+def test_csv_that_is_cut_tells_the_row_of_the_cut_once(tmp_path, last):
     rows = b"a,b\n" + b"".join(b"%d,x\n" % n for n in range(9))
-    found = entries(tmp_path, "f.csv.gz", gzip.compress(rows + b"9,y")[:-8])
+    found = entries(tmp_path, "f.csv.gz", gzip.compress(rows + last)[:-8])
     assert (len(records(found)), bad(found)) == (9, [("f#11", "truncated", len(rows))])
 
 

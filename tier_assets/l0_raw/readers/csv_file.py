@@ -15,7 +15,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -81,10 +81,10 @@ def read(path: Path, uri: str) -> Iterator[Entry]:
         except StopIteration:
             break
         except csv.Error as error:
+            if source.damage is not None:  # the cut is within quotes
+                break
             yield source.fault or source.bad("not_csv", str(error))
             continue
-        if source.damage is not None:
-            break
         if row and not names and source.fault is None:
             header = is_header(row)
             names = [cell.strip() for cell in row] if header else [f"column_{n + 1}" for n in range(len(row))]
@@ -93,7 +93,7 @@ def read(path: Path, uri: str) -> Iterator[Entry]:
                 continue
         yield _entry(row, names, source)
     if source.damage is not None:
-        yield damaged(source.damage, source.uri)
+        yield replace(damaged(source.damage, source.uri), byte_offset=source.offset)
 
 
 def _entry(row: list[str], names: list[str], source: _Lines) -> Entry:
