@@ -93,6 +93,7 @@ def test_main_text_of_a_hostile_page_is_text_or_none(page):
         ),
         ("<table><tr><td><table><tr><td><p>one</table><td>two</table>", "one\n\ntwo"),
         ("<p>so \\(x^2\\) is <code>\\(y\\)</code></p>", "so $x^2$ is `\\(y\\)`"),
+        ("<p>a<br>b<br><br>c</p>", "a  \nb  \n\nc"),
         ("<ol><li>a<li>b</ol><blockquote>q</blockquote>", "1. a\n2. b\n\n> q"),
     ],
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -40,6 +41,8 @@ MARKDOWN: Final = Markdown(
 )
 
 NO_TABLES: Final = replace(MARKDOWN, tables=Markdown.Tables(mode="strip"))
+# Of two `<br>` in a row the second becomes a line of its own.
+BREAK_ALONE: Final = re.compile(r"(?m)^\\$")
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def to_markdown(html: str) -> str:
     text = document.to_markdown(MARKDOWN)
     if "<table" in text:  # some table that pipes cannot show
         text = document.to_markdown(NO_TABLES)
-    return dollars(text)
+    return dollars(BREAK_ALONE.sub("", text))
 
 
 def _lay_out(document: turbohtml.Document) -> None:
