@@ -30,7 +30,7 @@ IN_ADDRESS: Final = re.compile(r"(?:^|&)latex=([^&]*)")
 TAG: Final = re.compile(r"<br\s*/?>")
 MACRO: Final = re.compile(r"\\(?:re)?newcommand\b")
 BREAKS: Final = re.compile(r"\n{3,}")
-IN_DOLLARS: Final = re.compile(r"\$[^$\n]*\$|\(\s*\\(?:re)?newcommand\b.*?\\\)")
+IN_DOLLARS: Final = re.compile(r"\$[^$\n]*\$|\(\s*\\(?:re)?newcommand\b.{0,2000}?\\\)")
 DISPLAYED: Final = re.compile(r"\\\[([^$]{1,2000}?)\\\]", re.DOTALL)
 TEX: Final = re.compile(r"[\\^_={]")  # in brackets without any of these stands a note, not a formula
 INLINE: Final = re.compile(r"\\\(([^$\n]{1,1000}?)\\\)")
