@@ -5,7 +5,9 @@ import hashlib
 from pathlib import Path
 
 import polars as pl
+import pytest
 
+from tests.l0_raw.samples import TREE, zip_of
 from tier_assets.l0_raw.batches import Batch, read_batches
 from tier_assets.l0_raw.records import mint_doc_id
 from tier_assets.l0_raw.register import register
@@ -55,6 +57,13 @@ def test_read_batches_gives_rows_verdicts_and_counts(tmp_path):
     ]
     assert batch.verdicts["detail"][0] == "a.jsonl#3: a list"
     assert batch.skipped == {"blank_line": 1}
+
+
+@pytest.mark.parametrize(("named", "expected"), [("CC0", "CC0"), (None, "see p-1.0/LICENSE")])
+def test_licence_named_at_ingest_goes_before_that_of_the_archive(tmp_path, named, expected):
+    frame = sources(tmp_path, {"f.zip": zip_of(TREE)}).with_columns(licence=pl.lit(named, pl.String))
+    [batch] = read(frame)
+    assert set(batch.rows["licence"]) == {expected}
 
 
 def test_read_batches_again_gives_the_same_ids_and_nothing_that_was_seen(tmp_path):

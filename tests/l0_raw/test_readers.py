@@ -223,6 +223,12 @@ def test_decompression_bomb_is_a_verdict(tmp_path):
     assert bad(tmp_path / "bomb.gz", "text") == [("f", "decompression_bomb", 0)]
 
 
+def test_xz_that_asks_for_more_memory_than_is_allowed_is_a_verdict(tmp_path):
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 256 * 1024 * 1024}]
+    path = written(tmp_path, "f.txt.xz", lzma.compress(b"words", preset=None, filters=filters))
+    assert bad(path, "text") == [("f", "damaged", 0)]
+
+
 def test_chunks_of_a_damaged_stream_hand_on_all_before_the_damage(tmp_path):
     data = b"".join(hashlib.sha256(str(n).encode()).digest() for n in range(20_000))
     path = written(tmp_path, "f", gzip.compress(data)[:-1000])
