@@ -46,7 +46,7 @@ lint: setup
 	$(BIN)/lint-imports --no-cache
 
 test-fast: setup
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test: lint
 	$(BIN)/pytest

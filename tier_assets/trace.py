@@ -9,6 +9,7 @@ import duckdb
 
 from resources.catalog import open_catalog
 from resources.lake import Lake
+from tier_assets.l0_raw.readers import place_of
 
 QUOTE_CHARS = 300
 
@@ -89,14 +90,14 @@ def _document(connection: duckdb.DuckDBPyConnection, lake: Lake, doc_id: str) ->
         )
     for row in _rows(connection, "SELECT * FROM verdicts WHERE doc_id = ? AND tier < 'l3' ORDER BY tier", doc_id):
         lines.append(f"{row['tier']}  verdict   {doc_id}  {row['reason']}: {row['detail']}")
-    query = (
-        "SELECT r.*, s.path, s.sha256, s.uri AS file FROM l0_raw r JOIN sources s USING (source_id) WHERE doc_id = ?"
-    )
+    query = "SELECT r.*, s.path, s.format FROM l0_raw r JOIN sources s USING (source_id) WHERE doc_id = ?"
     for row in _rows(connection, query, doc_id):
         sound = hashlib.sha256(row["raw"]).hexdigest() == row["raw_sha256"]  # type: ignore[arg-type]
+        place = place_of(str(row["format"]))
+        unit = place.split()[0]
         lines += [
             f"l0  raw       {doc_id}  {row['uri']} ({row['content_type']}, {row['num_bytes']} bytes)",
-            f"    bytes     from byte {row['byte_offset']} of {Path(lake.root, str(row['path']))}",
+            f"    bytes     from {unit} {row['byte_offset']} of {Path(lake.root, str(row['path']))} ({place})",
             f"    sha256    {row['raw_sha256']} ({'agrees' if sound else 'DIFFERS'})",
             f"    licence   {row['licence'] or 'not stated'}",
         ]

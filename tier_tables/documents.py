@@ -19,7 +19,7 @@ SOURCES = Table(
         Column("path", pl.String, "where the bytes are read: landing folder, or the file itself (`--link`)"),
         Column("num_bytes", pl.Int64, "size of the file, bytes"),
         Column("sha256", pl.String, "of the file as stored"),
-        Column("format", pl.String, "reader: html, warc, mail, mbox, jsonl, parquet, text"),
+        Column("format", pl.String, "reader, such as warc, html, jsonl, zip; `xml:Record` names a record path"),
         Column("licence", pl.String, "licence as named at ingest", nullable=True),
         Column("registered_at", TIMESTAMP, "when it was registered"),
     ),
@@ -41,8 +41,8 @@ L0_RAW = Table(
         Column(
             "byte_offset",
             pl.Int64,
-            "of the record in the source file as stored (WARC.gz: its gzip member's start); "
-            "in the decompressed stream for .gz/.zst JSON Lines and mbox; row number for Parquet",
+            "of the record in the source file as stored (WARC.gz: its gzip member's start); in the decompressed stream "
+            "for compressed JSON Lines, mbox and the like; row number for Parquet; of an archive's member: its header",
         ),
         Column("licence", pl.String, "of the source", nullable=True),
         Column("fetched_at", TIMESTAMP, "when the record was fetched, where the source says so", nullable=True),
@@ -82,7 +82,7 @@ L1_TEXTS = Table(
         Column("extractor", pl.String, "what made the text from the bytes", nullable=True),
         Column("edits", pl.List(EDIT), "operations that turned the extracted text into `text`", nullable=True),
         Column(
-            "text_hash", pl.String, "128 bits of its words; it and what follows: null where a rule rejects", nullable=True
+            "text_hash", pl.String, "128 bits of its words; null, as what follows, where a rule rejects", nullable=True
         ),
         Column("bands", pl.List(pl.Int64), "MinHash bands", nullable=True),
         Column("sketch", pl.Binary, "the smallest shingle hashes, sorted uint32", nullable=True),

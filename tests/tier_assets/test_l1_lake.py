@@ -85,6 +85,7 @@ def test_duplicates_of_an_earlier_snapshot_are_dropped_from_the_later_and_name_t
     assert 0.75 <= rows["similarity"][1] < 1
 
 
+@pytest.mark.slow
 def test_duplicates_partitions_in_the_other_order_give_the_same_rows(two: Lake, tmp_path: Path) -> None:
     other = Lake(str(tmp_path / "other"))
     other.create("smoke")
@@ -97,6 +98,7 @@ def test_duplicates_partitions_in_the_other_order_give_the_same_rows(two: Lake, 
         assert other.scan(table).sort("doc_id").collect().equals(two.scan(table).sort("doc_id").collect()), table
 
 
+@pytest.mark.slow
 def test_new_snapshot_touches_no_other_partition(two: Lake, tmp_path: Path) -> None:
     names = ("l1_texts", "l1_duplicates", "l1_filtered")
     before = [two.state(name, BRIDGES) for name in names]
@@ -117,6 +119,7 @@ def test_new_file_only_its_records_are_extracted(two: Lake, tmp_path: Path) -> N
     assert titles(two, **BRIDGES) == ["p0", "p1", "p2", "p3", "p9"]
 
 
+@pytest.mark.slow
 def test_changed_file_its_older_rows_are_superseded(two: Lake, tmp_path: Path) -> None:
     put(two, tmp_path / "a", {"p1": page(1), "p5": page(5)}, **BRIDGES)
     l1(two)
@@ -139,6 +142,7 @@ def test_withdraw_the_kept_row_its_duplicate_comes_back(two: Lake) -> None:
     assert titles(two, **LATER) == ["p30"]
 
 
+@pytest.mark.slow
 def test_withdraw_with_its_duplicates_none_comes_back(two: Lake) -> None:
     documents, plan = plan_of(two, [doc_id(two, "p2", **BRIDGES)], with_duplicates=True)
     assert (len(documents), len(plan.may_return)) == (2, 0)
@@ -155,6 +159,7 @@ def test_withdraw_unknown_document_or_reason_is_refused(two: Lake) -> None:
         withdraw(two, documents, "Not nice")
 
 
+@pytest.mark.slow
 def test_language_that_the_corpus_does_not_expect_is_dropped(two: Lake, tmp_path: Path) -> None:
     put(two, tmp_path / "d", {"deutsch": GERMAN}, name="de.jsonl", **LATER)
     l1(two)
@@ -165,6 +170,7 @@ def test_language_that_the_corpus_does_not_expect_is_dropped(two: Lake, tmp_path
     assert verdicts(two, **LATER)[doc_id(two, "deutsch", **LATER)] == "unexpected_language"
 
 
+@pytest.mark.slow
 def test_benchmark_added_later_what_descends_from_a_hit_leaves_every_tier(own_lake: Lake, tmp_path: Path) -> None:
     items = tmp_path / "quiz.jsonl"
     items.write_text(json.dumps({"question": page(3).split(".")[0], "answer": "1853"}) + "\n")
@@ -191,6 +197,7 @@ def test_benchmark_that_nothing_holds_leaves_every_slice_as_it_is(own_lake: Lake
     assert not any("l2" in made for made in outcome.made)
 
 
+@pytest.mark.slow
 def test_l1_asked_for_again_by_force_mends_what_was_lost(two: Lake) -> None:
     stage = two.stage("l1_filtered", BRIDGES)
     stage.write(two.scan("l1_filtered", BRIDGES).head(1).collect())
@@ -211,6 +218,7 @@ def test_ingest_a_language_that_is_no_code_is_refused(lake: Lake) -> None:
     assert not expect_languages(lake, "c", ["en"])
 
 
+@pytest.mark.slow
 def test_repeated_paragraph_leaves_every_text_of_its_partition(lake: Lake, tmp_path: Path) -> None:
     lake.create("smoke")
     notice = "All of this was written down by the clerk of the council at the time."

@@ -41,6 +41,7 @@ def test_run_again_redoes_nothing(own_lake: Lake) -> None:
     assert (outcome.made, outcome.problems, own_lake.version("tier_ledger")) == ([], {}, before)
 
 
+@pytest.mark.slow
 def test_run_same_inputs_again_gives_the_same_rows(own_lake: Lake) -> None:
     tables = ("l1_filtered", "l2_scores", "l2_selected", "l3_refined", "l4_facts", "l4_evidence", "tier_moves")
     before = {t: own_lake.scan(t).collect().sort(pl.all().exclude(pl.List)) for t in tables}
@@ -54,6 +55,7 @@ def test_run_same_inputs_again_gives_the_same_rows(own_lake: Lake) -> None:
         assert own_lake.scan(table).collect().sort(pl.all().exclude(pl.List)).equals(before[table]), table
 
 
+@pytest.mark.slow
 def test_run_new_corpus_only_its_own_partition_is_made(own_lake: Lake, tmp_path: Path) -> None:
     scorer = own_lake.state("scorers")
     folder = write_corpus(tmp_path / "canals", range(30, 42), "canal")
@@ -100,9 +102,9 @@ def finish(lake: Lake, tier: str, step: str, *written: Written) -> None:
     ("tier", "table", "column", "bad", "refused"),
     [
         ("l1", "l1_filtered", "text", "", "l2_scores"),
-        ("l1", "l1_filtered", "doc_id", "f" * 32, "l2_scores"),
-        ("l2", "l2_selected", "doc_id", "e" * 32, "l3_refined"),
-        ("l2", "l2_selected", "quality", 17.0, "l3_refined"),
+        pytest.param("l1", "l1_filtered", "doc_id", "f" * 32, "l2_scores", marks=pytest.mark.slow),
+        pytest.param("l2", "l2_selected", "doc_id", "e" * 32, "l3_refined", marks=pytest.mark.slow),
+        pytest.param("l2", "l2_selected", "quality", 17.0, "l3_refined", marks=pytest.mark.slow),
     ],
 )
 def test_bad_row_in_a_parent_the_next_tier_refuses_in_a_later_run(

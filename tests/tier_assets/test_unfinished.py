@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 
 from quality_checks.judge import judge_partition
 from resources.lake import Lake
@@ -11,6 +12,7 @@ from tests.tier_assets.conftest import make
 BRIDGES = {"corpus": "bridges", "snapshot": "2026-01"}
 
 
+@pytest.mark.slow
 def test_files_without_a_ledger_row_are_named_not_read_and_removed_by_the_next_run(own_lake: Lake) -> None:
     before = own_lake.scan("l1_filtered", BRIDGES).collect()
     stage = own_lake.stage("l1_filtered", BRIDGES)
