@@ -29,7 +29,7 @@ PLACEHOLDERS: Final = (EMAIL, IP_ADDRESS, PHONE, IBAN, CARD, NATIONAL_ID, KEY, P
 
 LOCAL_PART: Final = re.compile(r"[\w.+'%&~-]{1,64}$")
 DOMAIN: Final = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_]{2,24}(?![\w(-])")
-SPELT_AT: Final = re.compile(r"[(\[{<] ?at ?[)\]}>] ?", re.IGNORECASE)
+SPELT_AT: Final = re.compile(r"[(\[{<] ?[Aa][Tt] ?[)\]}>] ?")  # searched faster than with IGNORECASE
 SPELT_DOMAIN: Final = re.compile(
     r"((?:[\w-]{1,63} ?(?:\.|[(\[{<] ?(?:dot|punkt|point) ?[)\]}>]) ?){1,4})([a-z]{2,24})\b", re.IGNORECASE
 )
@@ -38,7 +38,9 @@ RESERVED_DOMAIN: Final = re.compile(r"(?:^|\.)(?:example\.(?:com|net|org|edu)|ex
 NOBODY: Final = frozenset(("git", "hg", "svn"))
 
 IPV4: Final = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![\w-]|\.[0-9])")
+INNER_PARTS: Final = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")  # within every IPV4; begins where IPV4 may not
 IPV6: Final = re.compile(r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![\w:])")  # 2000::/3, the only part in use
+TWO_COLONS: Final = re.compile(r":[0-9A-Fa-f]{0,4}:")  # in every valid one
 VERSION_WORD: Final = re.compile(
     r"(?:v|ver|vers|version|release|build|section|sec|chapter|firmware|update|§)[\s.:]*$", re.I
 )
@@ -172,8 +174,10 @@ def _find_url_secrets(text: str) -> Iterator[Span]:
 
 
 def _find_keys(text: str) -> Iterator[Span]:
-    for key in KEYS if _has_long_token(text) else ():
-        if key.prefix in text:
+    tokens = _long_tokens(text)
+    for key in KEYS if tokens else ():
+        # The one prefix with a blank is in no token.
+        if key.prefix in tokens or (" " in key.prefix and key.prefix in text):
             for found in key.pattern.finditer(text):
                 if not EXAMPLE_KEY.search(found[0]):
                     yield *found.span(), KEY
@@ -183,10 +187,13 @@ def _num_digits(text: str) -> int:
     return int(np.count_nonzero(np.frombuffer(text.encode(), np.uint8) - np.uint8(48) < 10))
 
 
-def _has_long_token(text: str) -> bool:
-    """Whether there are MIN_KEY_CHARS in a row of which keys are made: a look at every byte, 3 ms/MB."""
-    breaks = np.flatnonzero(~IN_KEYS[np.frombuffer(f" {text} ".encode(), np.uint8)])
-    return bool(np.diff(breaks).max() > MIN_KEY_CHARS)
+def _long_tokens(text: str) -> str:
+    """All of MIN_KEY_CHARS and more in a row of which keys are made, apart: a look at every byte, 3 ms/MB."""
+    written = f" {text} ".encode()
+    breaks = np.flatnonzero(~IN_KEYS[np.frombuffer(written, np.uint8)])
+    before = np.flatnonzero(np.diff(breaks) > MIN_KEY_CHARS)
+    spans = zip(breaks[before].tolist(), breaks[before + 1].tolist())
+    return b"".join(written[start:end] for start, end in spans).decode(errors="replace")
 
 
 def _find_emails(text: str) -> Iterator[Span]:
@@ -213,7 +220,7 @@ def _is_private_address(local: str, domain: str) -> bool:
 
 
 def _find_ips(text: str) -> Iterator[Span]:
-    for found in IPV4.finditer(text):
+    for found in IPV4.finditer(text) if INNER_PARTS.search(text) else ():
         before = text[max(0, found.start() - 30) : found.start()]
         if before[-1:].isalnum() or before[-1:] in (".", "-", "_") or not _is_private_ip(found[0]):
             continue
@@ -226,7 +233,7 @@ def _find_ips(text: str) -> Iterator[Span]:
 
 
 def _find_ipv6(text: str) -> Iterator[Span]:
-    for found in IPV6.finditer(text):
+    for found in IPV6.finditer(text) if TWO_COLONS.search(text) else ():
         if not (text[found.start() - 1 : found.start()].isalnum()) and _is_private_ip(found[0].rstrip(":")):
             yield found.start(), found.start() + len(found[0].rstrip(":")), IP_ADDRESS
 
