@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +20,7 @@ from ftfy.badness import is_bad
 from tier_assets.l1_filtered.edits import Edit, apply_edits, compose
 from tier_assets.l1_filtered.line_noise import noise_edits
 
-BLANK_RUN: Final = re.compile(r"(?<=\n)\n(?:[^\S\n]*\n)+")
+BLANK_RUN: Final = re.compile(r"\n\n(?:[^\S\n]*\n)+")  # the first two breaks stay
 # Zero-width space, word joiner, byte-order mark, soft hyphen, direction marks and overrides, private use.
 # ZWJ and ZWNJ stay: Persian, Indic scripts and emoji need them.
 INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\u202a-\u202e\u2066-\u2069\ue000-\uf8ff\x80-\x9f]")
@@ -49,7 +49,7 @@ def clean(text: str, of_page: bool = False) -> Cleaned:
     >>> clean("schÃ¶n\\u200b\\n\\n\\n\\nend").text
     'schön\\n\\nend'
     """
-    edits = [Edit("remove_lines", found.start() + 1, found.end(), "") for found in BLANK_RUN.finditer(text)]
+    edits = [Edit("remove_lines", found.start() + 2, found.end(), "") for found in BLANK_RUN.finditer(text)]
     if not text.isascii():
         # A blank line may hold an odd space: where its run goes whole, there is nothing left to replace.
         edits += _outside(_line_edits(text), edits)
@@ -88,9 +88,10 @@ def _clean_line(line: str) -> str:
 
 def _changed_span(before: str, after: str) -> tuple[int, int]:
     """Span of `before` outside its longest common prefix and suffix with `after`."""
+    # By halves: a comparison of slices costs next to nothing, one of characters in Python adds up.
     limit = min(len(before), len(after))
-    start = next((i for i in range(limit) if before[i] != after[i]), limit)
-    tail = next((i for i in range(limit - start) if before[-1 - i] != after[-1 - i]), limit - start)
+    start = bisect_left(range(limit), True, key=lambda i: before[: i + 1] != after[: i + 1])
+    tail = bisect_left(range(limit - start), True, key=lambda i: before[-1 - i :] != after[-1 - i :])
     return start, len(before) - tail
 
 

@@ -14,7 +14,6 @@ import base64
 import io
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -94,6 +93,9 @@ RULES: Final = (
 MAX_SHORT: Final = 60  # characters of a line with one of SHORT_RULES, marks around it and all
 MAX_RULE_CHARS: Final = max(rule.max_chars for rule in RULES)
 SHORT_RULES: Final = tuple(rule for rule in RULES if rule.anywhere)
+# One pattern for all of them, a third of the time: most lines of a page are short.
+SHORT_WHOLE: Final = re.compile("|".join(rule.whole.pattern for rule in SHORT_RULES))
+SHORT_CHARS: Final = min(rule.max_chars for rule in SHORT_RULES)
 EDGES: Final = " \t\u00a0#*|»«›‹→←▲▼•·–—-_>:.…!+[]()✓▾"
 CODE_FENCE: Final = re.compile(r"\s*(?:>\s*)*(?:```|~~~)")
 TABLE_RULE: Final = re.compile(r"\s*\|?\s*:?-{3,}:?\s*\|[\s|:-]*$")
@@ -167,9 +169,7 @@ def noise_lines(text: str, rows: list[str]) -> set[int]:
     """Numbers of the lines of `text` (its `rows`, none of them blank) that are noise."""
     lines = read_lines(text)
     numbers = lines.number_L.tolist()
-    noise = {
-        n for n in numbers if len(rows[n]) < MAX_SHORT and (rule_of(rows[n], SHORT_RULES) or _is_left_over(rows[n]))
-    }
+    noise = {n for n in numbers if len(rows[n]) < MAX_SHORT and _is_short_noise(rows[n])}
     noise.update(n for n in (*numbers[:NUM_EDGE_LINES], *numbers[-NUM_EDGE_LINES:]) if rule_of(rows[n]))
     if len(numbers) <= MAX_LINES:
         share_L = shipped_model().shares(lines)
@@ -177,7 +177,7 @@ def noise_lines(text: str, rows: list[str]) -> set[int]:
     return {n for n in noise if not FORMULA.search(rows[n])} - _kept_whole(rows) if noise else noise
 
 
-def rule_of(line: str, rules: Sequence[NoiseRule] = RULES) -> str | None:
+def rule_of(line: str) -> str | None:
     """Reason of the rule by which `line` is noise, or None.
 
     >>> rule_of("« Previous page")
@@ -188,12 +188,17 @@ def rule_of(line: str, rules: Sequence[NoiseRule] = RULES) -> str | None:
     if len(phrase) > MAX_RULE_CHARS or phrase[:1].islower():
         return None
     lowered = phrase.lower()
-    return next((r.reason for r in rules if len(phrase) <= r.max_chars and r.whole.fullmatch(lowered)), None)
+    return next((r.reason for r in RULES if len(phrase) <= r.max_chars and r.whole.fullmatch(lowered)), None)
 
 
-def _is_left_over(line: str) -> bool:
-    """Whether the line is only what Markdown left of an empty cell or a break."""
-    return line.strip(" \t\u00a0|") in ("", "\\")
+def _is_short_noise(line: str) -> bool:
+    """Whether the line is noise by one of SHORT_RULES, or only what Markdown left of an empty cell or a break."""
+    phrase = line.strip(EDGES)
+    if len(phrase) <= 1:  # no rule's phrase is that short
+        return line.strip(" \t\u00a0|") in ("", "\\")
+    if len(phrase) > SHORT_CHARS or phrase[0].islower():
+        return False
+    return SHORT_WHOLE.fullmatch(phrase.lower()) is not None
 
 
 def _beyond_latin(line: str) -> bool:
