@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tier_assets.l1_filtered.decode import tidy
 from tier_assets.l1_filtered.edits import apply_edits
 from tier_assets.l1_filtered.extract import NoText, extract
-from tier_assets.l1_filtered.read import Record, Text, read_record, tidied
+from tier_assets.l1_filtered.read import WARM_UP_PAGE, Record, Text, read_record, tidied
 
 RIVER = "The river rose in the night, and nobody in the town had slept when it came over the old wall."
 PIECES = tuple(
@@ -39,6 +39,13 @@ def test_read_record_noise_line_goes_from_pages_only(content_type, stays):
     found = extract(raw, content_type, None)
     assert not isinstance(found, NoText)
     assert apply_edits(found.text, read.edits) == read.text
+
+
+def test_warm_up_page_passes_through_every_stage():
+    read = read_record(Record(WARM_UP_PAGE.encode(), "text/html", None))
+    assert isinstance(read, Text)
+    assert (read.extractor, read.language) == ("blocks", "en")
+    assert "<PHONE>" in read.text
 
 
 def test_tidied_page_of_noise_alone_is_removed_whole():

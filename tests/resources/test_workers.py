@@ -158,6 +158,25 @@ def test_map_many_workers_and_deaths_import_once(module, tmp_path):
     assert note.read_text() == "x"
 
 
+def test_map_module_with_warm_up_runs_it_once_and_partly_applied_too(module, tmp_path):
+    note = tmp_path / "warm"
+    same = module(f"def warm_up(): open({str(note)!r}, 'a').write('x')")
+    with Workers(num_workers=3, chunk_items=1) as pool:
+        assert list(pool.map(partial(same), ["a", "exit", "b", "c"]))[2:] == ["b", "c"]
+    assert note.read_text() == "x"
+
+
+def test_map_warm_up_that_raises_rises(module):
+    same = module("def warm_up(): raise KeyError('no model')")
+    with Workers(num_workers=2) as pool, pytest.raises(WorkerError, match="no model"):
+        list(pool.map(same, ["a"]))
+
+
+def test_map_function_without_module_answers():
+    with Workers(num_workers=1) as pool:
+        assert list(pool.map(str.upper, ["a"])) == ["A"]
+
+
 def test_map_function_whose_imports_start_threads_runs_in_fresh_processes(module):
     same = module("threading.Thread(target=time.sleep, args=(60,), daemon=True).start()")
     with Workers(num_workers=2, chunk_items=1) as pool:
