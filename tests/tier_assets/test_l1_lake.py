@@ -184,6 +184,7 @@ def test_benchmark_added_later_what_descends_from_a_hit_leaves_every_tier(own_la
     assert own_lake.scan("l3_refined").filter(pl.col("source_doc_ids").list.contains(hit)).collect().is_empty()
 
 
+@pytest.mark.slow
 def test_benchmark_that_nothing_holds_leaves_every_slice_as_it_is(own_lake: Lake, tmp_path: Path) -> None:
     items = tmp_path / "quiz.txt"
     items.write_text(
