@@ -6,12 +6,23 @@ from collections import defaultdict
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.l1_filtered.private_sample import draw_cases
 from tier_assets.l1_filtered.edits import apply_edits
-from tier_assets.l1_filtered.private_data import PLACEHOLDERS, count_private, hide_private
+from tier_assets.l1_filtered.private_data import (
+    IN_KEYS,
+    INNER_PARTS,
+    IPV4,
+    IPV6,
+    KEYS,
+    PLACEHOLDERS,
+    TWO_COLONS,
+    _is_private_ip,
+    count_private,
+    hide_private,
+)
 
 
 def hidden(text: str) -> str:
@@ -99,3 +110,16 @@ def test_hide_private_any_text_twice_is_once(text):
     assert all(edit.text in PLACEHOLDERS for edit in edits)
     once = apply_edits(text, edits)
     assert all(placeholder in once for placeholder in count_private(edits))
+
+
+@given(st.lists(st.sampled_from(["2a00", "2001", "f0", "1", "", "8.", "77.5", "."]), max_size=8).map(":".join))
+@example("2a00::1")
+@example("77.5.77.5")
+def test_gates_of_addresses_pass_all_that_their_patterns_find(text):
+    assert not IPV4.search(text) or INNER_PARTS.search(text)
+    assert TWO_COLONS.search(text) or not any(_is_private_ip(found.rstrip(":")) for found in IPV6.findall(text))
+
+
+def test_key_prefixes_stand_in_long_tokens_unless_they_hold_a_blank():
+    assert all(IN_KEYS[list(key.prefix.replace(" ", "").encode())].all() for key in KEYS)
+    assert [key.prefix for key in KEYS if " " in key.prefix] == ["PRIVATE KEY"]
