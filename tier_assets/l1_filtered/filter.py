@@ -6,7 +6,7 @@ frames. What depends on other rows (duplicates, withdrawals, benchmarks) comes a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -44,6 +44,22 @@ def open_workers(settings: FilterSettings) -> Workers:
     return Workers(cpu_s=settings.cpu_s, memory_bytes=settings.memory_bytes)
 
 
+def as_row(text: Text) -> dict[str, object]:
+    """A worker's text as the columns that it makes (`dataclasses.asdict` copies every edit's strings)."""
+    edits = [
+        {"op": edit.op, "char_start": edit.char_start, "char_end": edit.char_end, "text": edit.text}
+        for edit in text.edits
+    ]
+    return {
+        "title": text.title,
+        "text": text.text,
+        "language": text.language,
+        "language_score": text.language_score,
+        "extractor": text.extractor,
+        "edits": edits,
+    }
+
+
 def extract_batch(raw: pl.DataFrame, pool: Workers, settings: FilterSettings = DEFAULT) -> pl.DataFrame:
     """The text (or `reason` and `detail`) of each row of a batch with the columns `NEEDED`, as `READ`, in order."""
     records = (Record(*row) for row in raw.select("raw", "content_type", "uri").iter_rows())
@@ -51,7 +67,7 @@ def extract_batch(raw: pl.DataFrame, pool: Workers, settings: FilterSettings = D
     rows = []
     for key, result in zip(raw.select(KEYS).iter_rows(named=True), pool.map(read, records), strict=True):
         if isinstance(result, Text):
-            rows.append(key | asdict(result))
+            rows.append(key | as_row(result))
         else:
             rows.append(key | {"reason": result.reason, "detail": result.detail})
     return pl.DataFrame(rows, schema=READ)
