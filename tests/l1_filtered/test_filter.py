@@ -106,8 +106,8 @@ def test_try_dedup_lines_name_the_line_kept():
     lines = [{"id": 7, "text": "One two"}, {"id": 8}, {"id": 7, "text": "x"}, {"id": 9, "text": "one two!"}]
     out = list(try_dedup(iter(lines)))
     assert [(line["id"], line["kept_id"], line["similarity"]) for line in out] == [
-        (7, 7, 1.0),
+        (7, 9, 1.0),
         (8, 8, None),
         (7, 7, 1.0),
-        (9, 7, 1.0),
+        (9, 9, 1.0),
     ]

@@ -107,23 +107,27 @@ def try_judge(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def try_dedup(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """{id, text} -> {id, kept_id, similarity}; a line that is kept names itself."""
+    """{id, text} -> {id, kept_id, similarity}; a line that is kept names itself.
+
+    As within a snapshot of the lake the longest of a cluster is kept; of equally long lines the first.
+    """
     ids: list[Any] = []
     prints: list[pl.DataFrame] = []
     while batch := list(islice(lines, BATCH_LINES)):
         texts = pl.Series("text", [_string(line, "text") for line in batch], dtype=pl.String)
         # Positions stand for the lines: ids need not be unique.
         positions = pl.int_range(len(ids), len(ids) + len(batch), eager=True).cast(pl.String).alias("doc_id")
-        prints.append(fingerprint(texts.fill_null("")).insert_column(0, positions).filter(texts.is_not_null()))
+        found = fingerprint(texts.fill_null("")).insert_column(0, positions)
+        prints.append(found.with_columns(texts.str.len_chars().alias("num_chars")).filter(texts.is_not_null()))
         ids += [line.get("id") for line in batch]
     if not ids:
         return
-    readable = pl.concat(prints)
+    readable = pl.concat(prints).sort("num_chars", descending=True, maintain_order=True)
     dropped = {row["doc_id"]: row for row in duplicates(readable).iter_rows(named=True)}
     with_text = set(readable["doc_id"])
     for position, name in enumerate(ids):
-        if found := dropped.get(str(position)):
-            yield {"id": name, "kept_id": ids[int(found["kept_doc_id"])], "similarity": found["similarity"]}
+        if twin := dropped.get(str(position)):
+            yield {"id": name, "kept_id": ids[int(twin["kept_doc_id"])], "similarity": twin["similarity"]}
         elif str(position) in with_text:
             yield {"id": name, "kept_id": name, "similarity": 1.0}
         else:
