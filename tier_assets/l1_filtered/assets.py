@@ -197,11 +197,12 @@ def l1_duplicates(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake
     with Step(lake, "l1", "l1_duplicates", None, context.run.run_id, DUPLICATES_VERSION, reads) as step:
         before = lake.scan("l1_duplicates").collect().sort("doc_id")
         found = compared(prints_of(lake), None if anew else before)
+        made = [piece.partition for piece in lake.slices("l1_duplicates")]
         changed = 0
         for piece in lake.slices("l1_texts"):
             is_own = pl.all_horizontal(pl.col(column) == value for column, value in piece.partition.items())
             rows, standing = found.filter(is_own), before.filter(is_own)
-            if anew or not rows.equals(standing) or not lake.slices("l1_duplicates", piece.partition):
+            if anew or not rows.equals(standing) or piece.partition not in made:
                 stage = step.stage("l1_duplicates", **piece.partition)
                 stage.write(rows)
                 step.commit(stage)

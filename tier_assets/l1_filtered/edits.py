@@ -28,6 +28,11 @@ class Edit:
     text: str
 
 
+def as_struct(edit: Edit) -> dict[str, object]:
+    """The edit as a value of the column `edits` (`dataclasses.asdict` would copy its strings)."""
+    return {"op": edit.op, "char_start": edit.char_start, "char_end": edit.char_end, "text": edit.text}
+
+
 def apply_edits(text: str, edits: Sequence[Edit]) -> str:
     """`text` with `edits` (ordered, not overlapping) made."""
     if not edits:
@@ -103,4 +108,4 @@ def _merged_text(held: Sequence[tuple[int, str]], group: Sequence[Edit]) -> str:
     return "".join(text for _, text in sorted(parts, key=lambda part: part[0]))
 
 
-__all__ = ["Edit", "Operation", "apply_edits", "compose"]
+__all__ = ["Edit", "Operation", "apply_edits", "as_struct", "compose"]

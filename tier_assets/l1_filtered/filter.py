@@ -15,6 +15,7 @@ import polars as pl
 from algorithms.repeated_paragraphs import paragraph_hashes
 from resources.workers import Workers
 from tier_assets.l1_filtered.deduplicate import fingerprint
+from tier_assets.l1_filtered.edits import as_struct
 from tier_assets.l1_filtered.read import MAX_TEXT_BYTES, Record, Text, read_record
 from tier_assets.l1_filtered.rules import judge
 from tier_tables import L1_TEXTS
@@ -23,6 +24,10 @@ NEEDED: Final = ("doc_id", "corpus", "snapshot", "source_id", "licence", "uri", 
 KEYS: Final = ("doc_id", "corpus", "snapshot", "source_id", "licence")
 MADE: Final = ("reason", "detail", "title", "text", "language", "language_score", "extractor", "edits")
 READ: Final = pl.Schema({name: L1_TEXTS.schema[name] for name in (*KEYS, *MADE)})
+COUNTS: Final = (
+    pl.col("text").str.len_chars().cast(pl.Int64).alias("num_chars"),
+    pl.col("text").str.count_matches(r"\S+").cast(pl.Int64).alias("num_words"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,18 +50,14 @@ def open_workers(settings: FilterSettings) -> Workers:
 
 
 def as_row(text: Text) -> dict[str, object]:
-    """A worker's text as the columns that it makes (`dataclasses.asdict` copies every edit's strings)."""
-    edits = [
-        {"op": edit.op, "char_start": edit.char_start, "char_end": edit.char_end, "text": edit.text}
-        for edit in text.edits
-    ]
+    """A worker's text as the columns that it makes."""
     return {
         "title": text.title,
         "text": text.text,
         "language": text.language,
         "language_score": text.language_score,
         "extractor": text.extractor,
-        "edits": edits,
+        "edits": [as_struct(edit) for edit in text.edits],
     }
 
 
@@ -84,17 +85,10 @@ def filter_batch(raw: pl.DataFrame, pool: Workers, settings: FilterSettings = DE
         raise ValueError(f"a batch of l0_raw misses columns {missing}; it has {raw.columns}")
     read = extract_batch(raw, pool, settings).with_row_index("row")
     texts = read.filter(pl.col("reason").is_null())
-    judged = texts.drop("reason", "detail").hstack(judge(texts)).with_columns(_counts())
+    judged = texts.drop("reason", "detail").hstack(judge(texts)).with_columns(COUNTS)
     kept = _with_prints(judged.filter(pl.col("reason").is_null()))
     others = [read.filter(pl.col("reason").is_not_null()), judged.filter(pl.col("reason").is_not_null())]
     return pl.concat([kept, *others], how="diagonal").sort("row").select(L1_TEXTS.schema.names())
-
-
-def _counts() -> list[pl.Expr]:
-    return [
-        pl.col("text").str.len_chars().cast(pl.Int64).alias("num_chars"),
-        pl.col("text").str.count_matches(r"\S+").cast(pl.Int64).alias("num_words"),
-    ]
 
 
 def _with_prints(texts: pl.DataFrame) -> pl.DataFrame:
@@ -107,6 +101,7 @@ def _with_prints(texts: pl.DataFrame) -> pl.DataFrame:
 
 
 __all__ = [
+    "COUNTS",
     "DEFAULT",
     "NEEDED",
     "SMOKE",

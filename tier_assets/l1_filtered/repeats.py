@@ -12,7 +12,8 @@ from typing import Final
 import polars as pl
 
 from algorithms.repeated_paragraphs import removals
-from tier_assets.l1_filtered.edits import Edit, apply_edits, compose
+from tier_assets.l1_filtered.edits import Edit, apply_edits, as_struct, compose
+from tier_assets.l1_filtered.filter import COUNTS
 from tier_assets.l1_filtered.rules import judge
 
 MORE_THAN: Final = 20  # documents: a paragraph in more of them is no quotation
@@ -32,23 +33,14 @@ def without_repeats(rows: pl.DataFrame, repeats: pl.Series) -> tuple[pl.DataFram
     for text, before, gone in found:
         later = [Edit(**edit) for edit in gone]
         texts.append(apply_edits(text, later))
-        edits.append([vars_of(edit) for edit in compose([Edit(**edit) for edit in before], later)])
+        edits.append([as_struct(edit) for edit in compose([Edit(**edit) for edit in before], later)])
     changed = touched.with_columns(
         pl.Series("text", texts, dtype=pl.String), pl.Series("edits", edits, dtype=rows.schema["edits"])
     )
-    counted = changed.with_columns(
-        num_chars=pl.col("text").str.len_chars().cast(pl.Int64),
-        num_words=pl.col("text").str.count_matches(r"\S+").cast(pl.Int64),
-        num_tokens=count_tokens(changed["text"]),
-    )
+    counted = changed.with_columns(*COUNTS, num_tokens=count_tokens(changed["text"]))
     judged = counted.drop("reason", "detail").hstack(judge(counted))
     rejected = judged.filter(pl.col("reason").is_not_null()).select(REJECTED.names())
     return counted.join(rejected, on="doc_id", how="anti", maintain_order="left"), rejected
-
-
-def vars_of(edit: Edit) -> dict[str, object]:
-    """An edit as a row's struct."""
-    return {"op": edit.op, "char_start": edit.char_start, "char_end": edit.char_end, "text": edit.text}
 
 
 __all__ = ["CODE", "MORE_THAN", "REJECTED", "without_repeats"]
