@@ -192,7 +192,14 @@ def _sql_type(dtype: pl.DataType | pl.datatypes.DataTypeClass) -> str:
         return f"STRUCT({', '.join(f'{_quoted(f.name)} {_sql_type(f.dtype)}' for f in dtype.fields)})"
     if isinstance(dtype, pl.Datetime):
         return "TIMESTAMPTZ"
-    plain = {pl.String: "VARCHAR", pl.Int64: "BIGINT", pl.Float64: "DOUBLE", pl.Boolean: "BOOLEAN", pl.Binary: "BLOB"}
+    plain = {
+        pl.String: "VARCHAR",
+        pl.Int64: "BIGINT",
+        pl.Float64: "DOUBLE",
+        pl.Float32: "FLOAT",
+        pl.Boolean: "BOOLEAN",
+        pl.Binary: "BLOB",
+    }
     for kind, name in plain.items():
         if dtype == kind:
             return name

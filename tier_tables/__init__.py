@@ -13,7 +13,18 @@ from tier_tables.documents import (
     SOURCES,
 )
 from tier_tables.refinement import L3_REFINED, L4_EVIDENCE, L4_FACTS
-from tier_tables.selection import L2_ANNOTATIONS, L2_SCORES, L2_SELECTED, SCORERS, TIER_MOVES
+from tier_tables.selection import (
+    EMBEDDINGS,
+    L2_ANNOTATIONS,
+    L2_PAGE_LABELS,
+    L2_SCORES,
+    L2_SELECTED,
+    POLICIES,
+    SCORERS,
+    TIER_MOVES,
+    VERIFICATION_CURVES,
+    VERIFICATIONS,
+)
 from tier_tables.training import INFLUENCE_MODELS, INFLUENCE_PROBES, INFLUENCE_SCORES, MIXTURES, TRAINING_TELEMETRY
 
 TABLES: tuple[Table, ...] = (
@@ -27,7 +38,12 @@ TABLES: tuple[Table, ...] = (
     WITHDRAWALS,
     L1_FILTERED,
     L2_ANNOTATIONS,
+    L2_PAGE_LABELS,
+    EMBEDDINGS,
     SCORERS,
+    POLICIES,
+    VERIFICATIONS,
+    VERIFICATION_CURVES,
     L2_SCORES,
     L2_SELECTED,
     TIER_MOVES,

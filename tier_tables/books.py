@@ -79,6 +79,7 @@ TIER_LEDGER = Table(
         Column("tokens_rejected", pl.Int64, "tokens with a verdict"),
         Column("cpu_s", pl.Float64, "CPU seconds of the process and its workers"),
         Column("gpu_s", pl.Float64, "seconds an accelerator was held"),
+        Column("llm_s", pl.Float64, "seconds spent asking language models"),
         Column("prompt_tokens", pl.Int64, "read by language models, replays not counted"),
         Column("cached_prompt_tokens", pl.Int64, "of those, served from the prefix cache"),
         Column("output_tokens", pl.Int64, "written by language models, replays not counted"),
