@@ -1,8 +1,8 @@
 """Published quality heuristics as values: each says what is wrong, when, and where its number comes from.
 
-In: texts with extractor and language. Out: the first rule that rejects each, or null. A rule holds for the kinds of
-document and the languages it was made for: line shape says nothing of verse or a dictionary, English stop words
-nothing of German.
+In: texts with extractor and language. Out: the first rule that rejects each, or how far it is from all of them. A rule
+holds for the kinds of document and the languages it was made for: line shape says nothing of verse or a dictionary,
+English stop words nothing of German.
 
 For a page they are those of datatrove's fineweb.py, but for three readings (`AS_DATATROVE` are the rules with its own:
 the same verdict on 99% of news, reviews and literature; `benchmarks/rules.py` counts what differs):
@@ -18,6 +18,7 @@ FineWeb's rules look at the lines that C4 keeps, but the text keeps all its line
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import reduce
@@ -53,17 +54,41 @@ TECHNICAL_SHARE: Final = 0.10
 RECORD_EXTRACTORS: Final = ("plain", "mail_plain", "mail_html", "json_field", "json_leaves", "xml_text")
 
 
+class Side(StrEnum):
+    """Where a rule's limit is passed: a value equal to the limit is kept."""
+
+    ABOVE = "above"
+    BELOW = "below"
+
+
 @dataclass(frozen=True)
 class Rule:
-    """`reject` over the statistics of a text; `value` is the number that decided."""
+    """Rejects a text whose `value` lies on the wrong `side` of `limit`; at `far` the rule is of no concern any more."""
 
     reason: str
     value: pl.Expr
-    reject: pl.Expr
+    side: Side
+    limit: float
+    far: float
     source: str
     kinds: tuple[Kind, ...] = KINDS
     languages: tuple[str, ...] | None = None  # None: all
     not_languages: tuple[str, ...] = ()
+
+    @property
+    def reject(self) -> pl.Expr:
+        """Whether the value is beyond the limit."""
+        return self.value > self.limit if self.side is Side.ABOVE else self.value < self.limit
+
+    @property
+    def margin(self) -> pl.Expr:
+        """How much of the way from the limit (0) to `far` (1) the value has gone."""
+        return ((self.value - self.limit) / (self.far - self.limit)).clip(0.0, 1.0)
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether there is a way to go: a limit of nothing at all is a yes or no."""
+        return self.far != self.limit
 
     @property
     def applies(self) -> pl.Expr:
@@ -75,8 +100,30 @@ class Rule:
         return fits & ~language.is_in(list(self.not_languages)) if self.not_languages else fits
 
 
-def _above(reason: str, value: pl.Expr, limit: float, source: str, kinds: tuple[Kind, ...] = KINDS) -> Rule:
-    return Rule(reason, value, value > limit, source, kinds)
+def _above(
+    reason: str,
+    value: pl.Expr,
+    limit: float,
+    source: str,
+    kinds: tuple[Kind, ...] = KINDS,
+    not_languages: tuple[str, ...] = (),
+) -> Rule:
+    """What has more than `limit` is rejected; what has nothing is far from it."""
+    return Rule(reason, value, Side.ABOVE, limit, 0.0, source, kinds, None, not_languages)
+
+
+def _below(
+    reason: str,
+    value: pl.Expr,
+    limit: float,
+    source: str,
+    kinds: tuple[Kind, ...] = KINDS,
+    languages: tuple[str, ...] | None = None,
+    not_languages: tuple[str, ...] = (),
+    most: float = math.inf,
+) -> Rule:
+    """What has less than `limit` is rejected; what has twice as much, or the `most` there can be, is far from it."""
+    return Rule(reason, value, Side.BELOW, limit, min(2.0 * limit, most), source, kinds, languages, not_languages)
 
 
 def _share(part: str, whole: str) -> pl.Expr:
@@ -98,24 +145,24 @@ _TOP_LIMITS: Final = {2: 0.20, 3: 0.18, 4: 0.16}
 _DUP_LIMITS: Final = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 
 RULES: Final[tuple[Rule, ...]] = (
-    Rule("too_few_words", _words, _words < 50, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
+    _below("too_few_words", _words, 50, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
     # Where a record is a unit by itself, Gopher's 50 would take most mails and dictionary entries.
-    Rule("too_few_words", _words, _words < 10, LOWERED, LENIENT, not_languages=UNSPACED),
-    Rule("too_few_characters", _chars, _chars < 50, f"{GOPHER}, for unspaced scripts", languages=UNSPACED),
+    _below("too_few_words", _words, 10, LOWERED, LENIENT, not_languages=UNSPACED),
+    _below("too_few_characters", _chars, 50, f"{GOPHER}, for unspaced scripts", languages=UNSPACED),
     # Books and manuals are longer than any honest page.
-    Rule("too_many_words", _words, _words > 100_000, GOPHER, (Kind.PAGE,)),
-    Rule("words_too_short", _mean_length, _mean_length < 3, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
-    Rule("words_too_short", _mean_length, _mean_length < 2, LOWERED, LENIENT, None, UNSPACED),
-    Rule("words_too_long", _mean_length, _mean_length > 10, GOPHER, not_languages=UNSPACED),
+    _above("too_many_words", _words, 100_000, GOPHER, (Kind.PAGE,)),
+    _below("words_too_short", _mean_length, 3, GOPHER, (Kind.PAGE,), not_languages=UNSPACED),
+    _below("words_too_short", _mean_length, 2, LOWERED, LENIENT, None, UNSPACED),
+    _above("words_too_long", _mean_length, 10, GOPHER, not_languages=UNSPACED),
     _above("too_many_hashes", _share("num_hashes", "num_words"), 0.1, GOPHER, (Kind.PAGE,)),
     _above("too_many_ellipses", _share("num_ellipses", "num_words"), 0.1, GOPHER),
     _above("too_many_bullet_lines", _share("bullet_lines", "num_lines"), 0.9, GOPHER, (Kind.PAGE,)),
     _above("too_many_ellipsis_lines", _share("ellipsis_lines", "num_lines"), 0.3, GOPHER),
     # Of words, as published: datatrove counts punctuation marks as words here, which takes a quarter of news pages.
-    Rule("too_few_words_with_letters", _letter_share, _letter_share < 0.8, GOPHER, (Kind.PAGE,)),
+    _below("too_few_words_with_letters", _letter_share, 0.8, GOPHER, (Kind.PAGE,)),
     # Mathematics, code and data have their numbers; what has still fewer words with letters is a table or noise.
-    Rule("too_few_words_with_letters", _letter_share, _letter_share < 0.33, LOWERED, LENIENT),
-    Rule("too_few_stop_words", _stops, _stops < 2, GOPHER, (Kind.PAGE,), ("en", "und")),
+    _below("too_few_words_with_letters", _letter_share, 0.33, LOWERED, LENIENT),
+    _below("too_few_stop_words", _stops, 2, GOPHER, (Kind.PAGE,), ("en", "und")),
     _above("repeated_lines", _share("dup_lines", "num_lines"), 0.3, GOPHER, (Kind.PAGE,)),
     _above("repeated_paragraphs", _share("dup_paragraphs", "num_paragraphs"), 0.3, GOPHER, (Kind.PAGE,)),
     _above("repeated_line_characters", _share("dup_line_chars", "num_chars"), 0.2, GOPHER, (Kind.PAGE,)),
@@ -126,12 +173,12 @@ RULES: Final[tuple[Rule, ...]] = (
     *(_above(f"repeated_{n}_gram", pl.col(f"top_{n}"), _TOP_LIMITS[n], GOPHER, (Kind.PAGE,)) for n in TOP_SIZES),
     *(_above(f"repeated_{n}_grams", pl.col(f"dup_{n}"), _DUP_LIMITS[n], GOPHER, (Kind.PAGE,)) for n in DUP_SIZES),
     _above("repeated_10_grams", pl.col("dup_10"), 0.5, RAISED, LENIENT),
-    Rule("lorem_ipsum", pl.col("lorem_ipsum"), pl.col("lorem_ipsum") > 0, C4, (Kind.PAGE,)),
+    _above("lorem_ipsum", pl.col("lorem_ipsum"), 0, C4, (Kind.PAGE,)),
     # Brackets of code and formulas are not counted: there they are no sign of a script that was taken for text.
     _above("curly_brackets", pl.col("num_curly"), 0, C4, (Kind.PAGE,)),
-    Rule("too_few_sentences", _sentences, _sentences < 5, C4, (Kind.PAGE,), not_languages=UNSPACED),
+    _below("too_few_sentences", _sentences, 5, C4, (Kind.PAGE,), not_languages=UNSPACED),
     _above("word_too_long", pl.col("longest_word"), 1000, C4),
-    Rule("too_few_finished_lines", _finished_share, _finished_share < 0.12, FINEWEB, (Kind.PAGE,), None, UNSTOPPED),
+    _below("too_few_finished_lines", _finished_share, 0.12, FINEWEB, (Kind.PAGE,), None, UNSTOPPED),
     _above("too_many_short_lines", _short_share, 0.67, FINEWEB, (Kind.PAGE,)),
     _above("too_many_repeated_lines", _repeated_share, 0.1, FINEWEB, (Kind.PAGE,)),
     _above("too_many_breaks", _breaks, 0.3, FINEWEB, (Kind.PAGE,)),
@@ -141,16 +188,16 @@ _letter_token_share = _share("num_alpha_tokens", "num_all_tokens")
 _stopped_share = _share("stopped_lines", "prose_lines")
 # By reason, what datatrove reads otherwise.
 _READINGS: Final = {
-    "too_few_words_with_letters": (_letter_token_share, _letter_token_share < 0.8),
-    "too_few_finished_lines": (_stopped_share, _stopped_share < 0.12),
-    "too_many_repeated_lines": (_repeated_share, _repeated_share > 0.01),
+    "too_few_words_with_letters": (_letter_token_share, 0.8),
+    "too_few_finished_lines": (_stopped_share, 0.12),
+    "too_many_repeated_lines": (_repeated_share, 0.01),
 }
 
 
 def _as_datatrove(rule: Rule) -> Rule:
-    value, reject = _READINGS.get(rule.reason, (rule.value, rule.reject))
+    value, limit = _READINGS.get(rule.reason, (rule.value, rule.limit))
     source = DATATROVE if rule.reason in _READINGS else rule.source
-    return replace(rule, value=value, reject=reject, source=source, kinds=KINDS)
+    return replace(rule, value=value, limit=limit, source=source, kinds=KINDS)
 
 
 # Its readings, and every text a page: of code or mathematics too.
@@ -159,7 +206,8 @@ AS_DATATROVE: Final = tuple(_as_datatrove(rule) for rule in RULES if Kind.PAGE i
 
 def judge(texts: pl.DataFrame, rules: tuple[Rule, ...] = RULES) -> pl.DataFrame:
     """For each row of `texts` (column `text`; `extractor` and `language` where known) its `reason` and `detail`, both
-    null where none of `rules` rejects. A text of unknown extractor counts as a page, one of unknown language as
+    null where none of `rules` rejects, and its `margin`, null where one does: how far the text is from the nearest
+    limit of the graded rules that apply to it, 0 (at it) to 1, rounded to 1e-4. A text of unknown extractor counts as a page, one of unknown language as
     English.
 
     >>> judge(pl.DataFrame({"text": ["Too short."]}))["reason"].to_list()
@@ -189,11 +237,13 @@ def judge(texts: pl.DataFrame, rules: tuple[Rule, ...] = RULES) -> pl.DataFrame:
         enumerate(rules),
         pl.lit(None, pl.Float64),
     )
+    margins = [pl.when(rule.applies).then(rule.margin) for rule in rules if rule.is_graded]
     reasons = {position: rule.reason for position, rule in enumerate(rules)}
     return hits.select(
         reason=pl.col("rule").replace_strict(reasons, return_dtype=pl.String),
         detail=values.round(4).cast(pl.String),
+        margin=pl.when(pl.col("rule").is_null()).then(pl.min_horizontal(margins).round(4)),
     )
 
 
-__all__ = ["AS_DATATROVE", "RULES", "Kind", "Rule", "judge"]
+__all__ = ["AS_DATATROVE", "RULES", "Kind", "Rule", "Side", "judge"]
