@@ -54,6 +54,7 @@ class Staged:
     counts: dict[str, int] = field(default_factory=dict)
     cpu_s: float = 0.0
     gpu_s: float = 0.0
+    llm_s: float = 0.0
 
 
 class Step:
@@ -78,7 +79,7 @@ class Step:
         self._outputs: list[Written] = []
         self._carried: list[dict[str, object]] = []
         self._counts = dict.fromkeys(COUNTS, 0)
-        self._gpu_s = self._extra_cpu_s = 0.0
+        self._gpu_s = self._llm_s = self._extra_cpu_s = 0.0
 
     def __enter__(self) -> Step:
         self._started_at, self._cpu = datetime.now(UTC), cpu_seconds()
@@ -107,6 +108,7 @@ class Step:
                 **self._counts,
                 "cpu_s": round(cpu_seconds() - self._cpu + self._extra_cpu_s, 3),
                 "gpu_s": round(self._gpu_s, 3),
+                "llm_s": round(self._llm_s, 3),
                 "code_version": self._code_version,
                 "started_at": self._started_at,
             }
@@ -152,6 +154,7 @@ class Step:
         self.counts(**staged.counts)
         self._extra_cpu_s += staged.cpu_s
         self._gpu_s += staged.gpu_s
+        self._llm_s += staged.llm_s
 
 
 def same_reads(last: Mapping[str, object] | None, reads: Sequence[Mapping[str, object]]) -> bool:

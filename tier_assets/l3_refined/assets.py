@@ -90,6 +90,7 @@ def edit_documents(
             "tokens_kept": tokens_kept,
         } | model.usage.counts()
         staged.cpu_s, staged.gpu_s = cpu_seconds() - cpu, llm.gpu_seconds(time.perf_counter() - start)
+        staged.llm_s = model.usage.seconds
         found.append(staged)
     return found
 
