@@ -58,6 +58,7 @@ def test_filter_batch_good_and_bad_rows_are_kept_or_have_a_verdict(pool):
         ("d4", "too_few_words"),
     ]
     assert rows["text"].is_null().to_list() == [False, False, True, True, False]  # what a rule rejects can be read
+    assert rows["rule_margin"].is_null().to_list() == [False, False, True, True, True]
     assert rows["sketch"].is_null().to_list() == [False, False, True, True, True]
 
 
@@ -98,7 +99,7 @@ def test_try_extract_lines_keep_id_and_order():
 
 def test_try_judge_lines_say_keep_and_reason():
     out = list(try_judge(iter([{"id": "a", "text": "short"}, {"id": "b", "text": None}])))
-    assert out[0] == {"id": "a", "keep": False, "reason": "too_few_words"}
+    assert out[0] == {"id": "a", "keep": False, "reason": "too_few_words", "margin": None}
     assert (out[1]["id"], out[1]["keep"], "error" in out[1]) == ("b", False, True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -158,7 +159,7 @@ def test_judge_chinese_page_is_not_counted_by_blanks():
 
 
 def test_judge_detail_holds_the_deciding_number():
-    assert judge(pl.DataFrame({"text": ["Three short words."]})).row(0) == ("too_few_words", "3.0")
+    assert judge(pl.DataFrame({"text": ["Three short words."]})).row(0) == ("too_few_words", "3.0", None)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +180,42 @@ def test_judge_as_datatrove_takes_a_page_of_code_for_prose():
     code = "The sums are made so:\n" + "\n".join(f"    total_{n} = compute(first[{n}], scale={n})" for n in range(30))
     assert reason(code) is None
     assert judge(pl.DataFrame({"text": [code]}), AS_DATATROVE)["reason"].item() == "too_few_words_with_letters"
+
+
+@pytest.mark.parametrize(
+    ("num_words", "expected"),
+    [(9, None), (10, 0.0), (11, 0.1), (13, 0.3)],
+)
+def test_judge_margin_is_the_way_from_the_nearest_limit(num_words, expected):
+    text = " ".join(WORDS[:num_words])
+    found = judge(pl.DataFrame({"text": [text], "extractor": ["plain"]}))
+    assert found["margin"].item() == expected
+    assert (found["reason"].item() is None) == (expected is not None)
+
+
+def test_judge_margin_counts_only_rules_that_apply():
+    text = "Seventeen words of which none is long and more than enough for any record but no page."
+    texts = pl.DataFrame({"text": [text, prose(70)], "extractor": ["plain", "blocks"], "language": ["en", "de"]})
+    record, page = judge(texts)["margin"].to_list()
+    assert page <= 0.4 < record  # 70 words where a page must have 50; the record has not even these
+
+
+def test_judge_margin_of_every_kept_text_lies_on_the_scale():
+    texts = pl.DataFrame({"text": [prose(n, seed=n) for n in range(10, 400, 13)] + ["", "\u4e00" * 60]})
+    texts = texts.with_columns(language=pl.Series(["en"] * (len(texts) - 1) + ["zh"]))
+    found = judge(texts)
+    assert found["margin"].is_null().equals(found["reason"].is_not_null())
+    assert found["margin"].drop_nulls().is_between(0.0, 1.0).all()
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.is_graded], ids=lambda rule: rule.reason)
+def test_rule_margin_is_zero_at_its_limit_and_one_far_away(rule):
+    at = replace(rule, value=pl.col("value"))
+    found = pl.DataFrame({"value": [float(rule.limit), (rule.limit + rule.far) / 2, rule.far]}).select(
+        at.margin, no=at.reject
+    )
+    assert found["value"].to_list() == pytest.approx([0.0, 0.5, 1.0])
+    assert not found["no"].any()
 
 
 def test_judge_no_rows_give_no_rows():

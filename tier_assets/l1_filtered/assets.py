@@ -23,7 +23,7 @@ from tier_tables import L1_CONTAMINATED
 Partition = dict[str, str]
 # What was learnt shapes the texts as code does.
 MODELS = [hashlib.blake2b(file.read_bytes()).hexdigest() for file in sorted(Path(__file__).parent.glob("*.json"))]
-TEXTS_VERSION = code_version("l1_texts", 3, *MODELS)
+TEXTS_VERSION = code_version("l1_texts", 4, *MODELS)
 CONTAMINATED_VERSION = code_version("l1_contaminated", 1)
 DUPLICATES_VERSION = code_version("l1_duplicates", 1, TEXTS_VERSION)
 FILTERED_VERSION = code_version("l1_filtered", 2)

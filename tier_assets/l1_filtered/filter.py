@@ -85,7 +85,8 @@ def filter_batch(raw: pl.DataFrame, pool: Workers, settings: FilterSettings = DE
         raise ValueError(f"a batch of l0_raw misses columns {missing}; it has {raw.columns}")
     read = extract_batch(raw, pool, settings).with_row_index("row")
     texts = read.filter(pl.col("reason").is_null())
-    judged = texts.drop("reason", "detail").hstack(judge(texts)).with_columns(COUNTS)
+    found = judge(texts).rename({"margin": "rule_margin"})
+    judged = texts.drop("reason", "detail").hstack(found).with_columns(COUNTS)
     kept = _with_prints(judged.filter(pl.col("reason").is_null()))
     others = [read.filter(pl.col("reason").is_not_null()), judged.filter(pl.col("reason").is_not_null())]
     return pl.concat([kept, *others], how="diagonal").sort("row").select(L1_TEXTS.schema.names())

@@ -159,7 +159,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _above("too_many_bullet_lines", _share("bullet_lines", "num_lines"), 0.9, GOPHER, (Kind.PAGE,)),
     _above("too_many_ellipsis_lines", _share("ellipsis_lines", "num_lines"), 0.3, GOPHER),
     # Of words, as published: datatrove counts punctuation marks as words here, which takes a quarter of news pages.
-    _below("too_few_words_with_letters", _letter_share, 0.8, GOPHER, (Kind.PAGE,)),
+    _below("too_few_words_with_letters", _letter_share, 0.8, GOPHER, (Kind.PAGE,), most=1.0),
     # Mathematics, code and data have their numbers; what has still fewer words with letters is a table or noise.
     _below("too_few_words_with_letters", _letter_share, 0.33, LOWERED, LENIENT),
     _below("too_few_stop_words", _stops, 2, GOPHER, (Kind.PAGE,), ("en", "und")),
@@ -207,8 +207,8 @@ AS_DATATROVE: Final = tuple(_as_datatrove(rule) for rule in RULES if Kind.PAGE i
 def judge(texts: pl.DataFrame, rules: tuple[Rule, ...] = RULES) -> pl.DataFrame:
     """For each row of `texts` (column `text`; `extractor` and `language` where known) its `reason` and `detail`, both
     null where none of `rules` rejects, and its `margin`, null where one does: how far the text is from the nearest
-    limit of the graded rules that apply to it, 0 (at it) to 1, rounded to 1e-4. A text of unknown extractor counts as a page, one of unknown language as
-    English.
+    limit of the graded rules that apply to it, 0 (at it) to 1, rounded to 1e-4. A text of unknown extractor counts as a
+    page, one of unknown language as English.
 
     >>> judge(pl.DataFrame({"text": ["Too short."]}))["reason"].to_list()
     ['too_few_words']

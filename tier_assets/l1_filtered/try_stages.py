@@ -86,7 +86,11 @@ def try_language(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def try_judge(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """{id, text} -> {id, keep, reason}, judged as web pages; a line may name its own `extractor` and `language`."""
+    """{id, text} -> {id, keep, reason, margin}, judged as web pages.
+
+    A line may name its own `extractor` and `language`; `margin` is how far a text that is kept is from the nearest
+    rule's limit, 0 to 1.
+    """
     while batch := list(islice(lines, BATCH_LINES)):
         texts = [_string(line, "text") for line in batch]
         frame = pl.DataFrame(
@@ -99,11 +103,13 @@ def try_judge(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             },
             schema={"text": pl.String, "language": pl.String, "extractor": pl.String},
         )
-        for line, text, reason in zip(batch, texts, judge(frame)["reason"].to_list(), strict=True):
+        for line, text, (reason, margin) in zip(
+            batch, texts, judge(frame).select("reason", "margin").iter_rows(), strict=True
+        ):
             if text is None:
-                yield {"id": line.get("id"), "keep": False, "reason": "no_text", "error": NO_TEXT}
+                yield {"id": line.get("id"), "keep": False, "reason": "no_text", "margin": None, "error": NO_TEXT}
             else:
-                yield {"id": line.get("id"), "keep": reason is None, "reason": reason}
+                yield {"id": line.get("id"), "keep": reason is None, "reason": reason, "margin": margin}
 
 
 def try_dedup(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
