@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from resources.language_models.protocol import JsonSchema, Progress, Reply, failed, to_shares
+from resources.torch_environment import set_environment
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
@@ -89,7 +90,7 @@ class VllmModel:
 
     @functools.cached_property
     def _tokenizer(self) -> Any:
-        _set_environment()
+        set_environment()
         try:
             from transformers import AutoTokenizer
         except ImportError:
@@ -175,20 +176,8 @@ _MISSING = (
 )
 
 
-def _set_environment() -> None:
-    """What vLLM and OpenMP read once: to be called before torch is imported for the first time."""
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-    # Its warnings (16 on a CPU start) are about its own defaults; VLLM_LOGGING_LEVEL=WARNING shows them.
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    # Threads that wait by spinning take the core from the one they wait for where others work too: on two cores
-    # with 16 runnable processes generation fell from 79-223 to 4-6 tokens/s, at 16 times the CPU seconds.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
 def _start(folder: str, max_model_len: int) -> LLM:
-    _set_environment()
+    set_environment()
     with _stdout_to_stderr(), _preload_kept(), _llvmlite_hidden(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
