@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tier_assets.l2_selected.select import DEFAULT, Policy, Rule, Selection, membership_at, select
+from tier_assets.l2_selected.policy import Policy, Rule
+from tier_assets.l2_selected.select import DEFAULT, Selection, membership_at, select
 from tier_tables import L2_SELECTED, TIER_MOVES
 from tier_tables.books import VERDICTS
 
@@ -208,7 +209,7 @@ def test_select_influence_that_is_the_same_for_all_changes_nothing() -> None:
 def test_select_candidate_without_score_and_member_without_candidate_are_accounted_for() -> None:
     one = select(of_qualities(4.0, 3.0, 2.0, 1.0), NOBODY, HALF, 1)
     two = select(of_qualities(None), one.rows, HALF, 2)
-    assert two.verdicts.select("doc_id", "reason", "detail").rows() == [("d000", "not_scored", None)]
+    assert two.verdicts.select("doc_id", "reason", "detail").rows() == [("d000", "not_scored", "no score by quality")]
     assert two.moves.select("doc_id", "reason").rows() == [
         ("d000", "demoted_not_scored"),
         ("d001", "demoted_not_in_l1"),
