@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from algorithms.semantic_duplicates import semantic_duplicates
+from algorithms.spherical_kmeans import assign
 from tier_assets.l2_selected.policy import Diversity
 
 BLOCK: Final = 16_384  # embeddings assigned to clusters at once
@@ -40,15 +41,8 @@ def clusters_of(vectors_ND: np.ndarray, order: np.ndarray, centroids_KD: np.ndar
         there = np.flatnonzero(lengths > 0)
         if len(wrong := there[np.abs(lengths[there] - 1) > 0.01]):
             raise ValueError(f"embedding {rows[wrong[0]]} is of length {lengths[wrong[0]]:.4f}; 1 was expected")
-        clusters_N[rows[there]] = 0 if centroids_KD is None else _assign(block[there], centroids_KD)
+        clusters_N[rows[there]] = 0 if centroids_KD is None else assign(block[there], centroids_KD)
     return clusters_N
-
-
-def _assign(vectors_ND: np.ndarray, centroids_KD: np.ndarray) -> np.ndarray:
-    """The nearest centroid of each vector."""
-    from algorithms.spherical_kmeans import assign
-
-    return assign(vectors_ND, centroids_KD)
 
 
 def repeated_or_crowded(
@@ -63,7 +57,7 @@ def repeated_or_crowded(
         vectors_ND: embeddings of length 1.
         clusters_N: cluster of each embedding, `NOWHERE` where there is none.
         diversity: what to drop.
-        margin: share of the cap by which a cluster's members may exceed it.
+        margin: share of the cap, rounded up, by which a cluster's members may exceed it.
 
     Documents go in order: those guaranteed first, then by value, a member's lifted by its allowance. Translations are
     no repetition: only documents of one language are compared.
@@ -114,7 +108,7 @@ def _with_cap(ordered: pl.DataFrame, cluster_share: float, margin: float) -> pl.
     cap = (own.sum().over("slice") * cluster_share).round(6).ceil()
     there = ["slice", "cluster"]
     members = (own & pl.col("member")).sum().over(there)
-    room = pl.max_horizontal(cap, pl.min_horizontal(members, (cap * (1 + margin)).round(6).floor()))
+    room = pl.max_horizontal(cap, pl.min_horizontal(members, (cap * (1 + margin)).round(6).ceil()))
     placed = ordered.with_columns(room=room.cast(pl.Int64), place=own.cum_sum().over(there).cast(pl.Int64))
     beyond = own & ~pl.col("guaranteed") & (pl.col("cluster") >= 0) & (pl.col("place") > pl.col("room"))
     placed = placed.with_columns(crowded=beyond)
