@@ -28,6 +28,8 @@ from scipy import sparse
 
 # Rows compared with all centroids at a time: 16 MB of products for a thousand clusters.
 BATCH: Final = 4_096
+# Vectors nearer than this are copies: what float32 leaves of 1 - <x, x>.
+ROUNDING: Final = 1e-5
 
 
 def fit(vectors: np.ndarray, k: int, seed: int, rounds: int) -> np.ndarray:
@@ -65,10 +67,11 @@ def _seeds(vectors_ND: np.ndarray, k: int, draw: np.random.Generator) -> np.ndar
     chosen = [int(draw.integers(len(vectors_ND)))]
     far_N = np.full(len(vectors_ND), np.inf)
     for _ in range(1, k):
-        far_N = np.minimum(far_N, np.maximum(1.0 - vectors_ND @ vectors_ND[chosen[-1]], 0.0))
+        distance_N = 1.0 - vectors_ND @ vectors_ND[chosen[-1]]
+        far_N = np.minimum(far_N, np.where(distance_N > ROUNDING, distance_N, 0.0))
         far_N[chosen[-1]] = 0.0
         total = far_N.sum()
-        if total < 1e-5:  # what is left are copies of what was chosen
+        if total == 0:  # what is left are copies of what was chosen
             break
         # The first row whose share of the whole is passed; the last with a share, where rounding would pass them all.
         row = int(np.searchsorted(np.cumsum(far_N), draw.random() * total, side="right"))
