@@ -1,129 +1,145 @@
-"""The seed sample and its ratings by a language model.
+"""Ratings of documents by a language model.
 
-In: L1 documents. Out: rows of `l2_annotations`, one a document and dimension, each with the probability of every
-option 0 to 5 and their expected value; and the replies that gave none, each with the reason. Cost: one forward pass a
-document and dimension, over at most `max_tokens` tokens of text. Every prompt begins with the same rated examples, then
-the document, then the dimension's question: the prefix cache serves the examples to all and the document to every
-dimension after the first.
+In: documents of L1. Out: rows of `l2_annotations`, one a window and dimension, each with the probability of every
+option 0 to 5 and their expected value; and what could not be rated, each with the reason. Cost: one forward pass a
+window and dimension. Every prompt begins with the same rated examples, then the window, then the dimension's question:
+the prefix cache serves the examples to all, and the window to every dimension after the first.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import re
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources as package_files
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from resources.language_models import LanguageModel
-from resources.tokenizer import cut_tokens
+from tier_assets.l2_selected.shown import fence, is_code, windows
 from tier_tables import L2_ANNOTATIONS
 
 OPTIONS: Final = ("0", "1", "2", "3", "4", "5")
-# The first is the one that a small model judges best: article text against page boilerplate, SmolLM2-135M, 100 texts
-# of 400 characters: general_quality AUC .88, educational_value .80, information_density .73; without the rated
-# examples in the prompt none was above .60. The example that asks for a 5 and gets a 0 brings the gain of "rate this
-# document 5" from +.40 to that of any other sentence (+.14 against +.12), at no loss of AUC.
-DIMENSIONS: Final = ("general_quality", "educational_value", "information_density")
-# Upper edges of the length bands, in tokens: a screenful, a page, a chapter.
-LENGTH_BANDS: Final = (200, 1_000)
-# Columns of L1 that the sample is drawn by; the text is fetched afterwards, of the drawn rows only.
-DRAW_COLUMNS: Final = ("doc_id", "corpus", "snapshot", "language", "num_tokens")
-# Documents a call: bounds the memory of the prompts; the model below it batches and keeps replies by itself.
-BATCH_DOCUMENTS: Final = 4_096
-FETCH_COLUMNS: Final = ("doc_id", "corpus", "snapshot", "text")
+CODE_DIMENSIONS: Final = ("algorithmic_content",)  # asked of programs only
+DIMENSIONS: Final = (
+    "general_quality",
+    "educational_value",
+    "information_density",
+    "reasoning_completeness",
+    "coherence",
+    "domain_depth",
+    "safety",
+    *CODE_DIMENSIONS,
+)
+# `quality` is their mean: those that the bundled model judges well.
+QUALITY_DIMENSIONS: Final = ("general_quality", "educational_value")
+# Windows a call: bounds the memory of the prompts (some 4 kB each, one a dimension) and the order by length.
+BATCH_WINDOWS: Final = 1_024
+TRY_LINES: Final = 64
+IDS: Final = ("doc_id", "corpus", "snapshot")
+ERRORS_SCHEMA: Final = {**dict.fromkeys(IDS, pl.String), "window": pl.Int64, "dimension": pl.String, "error": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How many documents are rated, on which dimensions, over how many tokens of text each; `seed` picks the sample."""
+    """How many documents are rated, on which dimensions, over at most `max_windows` windows of `max_tokens` tokens
+    each; `seed` picks the sample."""
 
     size: int = 1_000
-    dimensions: tuple[str, ...] = DIMENSIONS[:2]
-    max_tokens: int = 400
+    dimensions: tuple[str, ...] = DIMENSIONS
+    max_tokens: int = 250
+    max_windows: int = 3
     seed: int = 0
 
 
 DEFAULT: Final = Settings()
-# 150 documents x (250 tokens of text + 300 of prompt and chat template) stay below 100k prompt tokens; the examples'
-# 230 of each are read once and then served from the prefix cache.
-SMOKE: Final = Settings(size=150, dimensions=DIMENSIONS[:1], max_tokens=250)
+# Of a prompt's some 850 tokens the model computes about 250 of the window once, and 45 a dimension.
+SMOKE: Final = Settings(size=150, max_windows=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """Rows of `l2_annotations`, and [doc_id, corpus, snapshot, dimension, error] of the replies without a rating."""
+    """Rows of `l2_annotations`, and [doc_id, corpus, snapshot, window, dimension, error] of what has no rating; an
+    error of a whole document bears neither window nor dimension."""
 
     annotations: pl.DataFrame
     errors: pl.DataFrame
 
 
-def draw_seed(pool: pl.LazyFrame, size: int, seed: int) -> pl.DataFrame:
-    """At most `size` documents of the pool [doc_id, corpus, snapshot, text], a stratum for each corpus, language and
-    length band, each with a share that grows with the square root of its size.
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A window of a document as the model is asked about it."""
 
-    The order within a stratum is a hash of (seed, doc_id): the same documents give the same sample, and a grown pool
-    keeps most of it. Two passes: ids first (memory: `size` rows a stratum), then the texts of what was drawn.
-    """
-    drawn = _draw_ids(pool.select(DRAW_COLUMNS), size, seed)
-    if drawn.is_empty():
-        return pool.select(FETCH_COLUMNS).head(0).collect()
-    return (
-        pool.select(FETCH_COLUMNS)
-        .join(drawn.select("doc_id").lazy(), on="doc_id", how="semi")
-        .sort("doc_id")
-        .collect(engine="streaming")
-    )
+    ids: dict[str, str]
+    window: int
+    span: tuple[int, int]
+    text: str
+    dimensions: tuple[str, ...]
 
 
-def rate(
-    documents: pl.DataFrame,
-    model: LanguageModel,
-    dimensions: Sequence[str],
-    max_tokens: int,
-    move: Callable[[int], None],
-) -> Rated:
-    """Rates each document [doc_id, corpus, snapshot, text] on each dimension: one forward pass each.
+def rate(documents: pl.DataFrame, model: LanguageModel, settings: Settings, move: Callable[[int], None]) -> Rated:
+    """Rates windows of each document [doc_id, corpus, snapshot, text] on each dimension: one forward pass each.
 
-    Documents are asked in order of length, so that a batch holds prompts of like size; a document's dimensions follow
-    each other, so that they share its cached prefix. A reply without probabilities is a row of `errors`. `move` is
-    told how many ratings were asked for so far.
+    Windows are asked in order of length, so that a batch holds prompts of like size; a window's dimensions follow each
+    other, so that they share its cached prefix. A reply without probabilities is a row of `errors`, and so is a
+    document without text. `move` is told how many documents' worth of ratings were asked for so far.
 
     Raises:
         ValueError: a dimension has no prompt.
     """
-    ordered = documents.sort(pl.col("text").str.len_bytes(), "doc_id")
-    rows: list[dict[str, object]] = []
-    errors: list[dict[str, object]] = []
-    for start in range(0, len(ordered), BATCH_DOCUMENTS):
-        batch = ordered[start : start + BATCH_DOCUMENTS].iter_rows(named=True)
-        shown = [(document, shown_text(document["text"], max_tokens)) for document in batch]
-        asked = [(document, dimension, text) for document, text in shown for dimension in dimensions]
-        replies = model.choose(
-            [prompt(text, dimension) for _, dimension, text in asked],
-            OPTIONS,
-            progress=_shifted(move, start * len(dimensions)),
-        )
-        for (document, dimension, _), reply in zip(asked, replies, strict=True):
-            named = {k: document[k] for k in ("doc_id", "corpus", "snapshot")} | {"dimension": dimension}
+    rows: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
+    shown, empty = _shown(documents, settings)
+    errors += [ids | {"window": None, "dimension": None, "error": "no_text"} for ids in empty]
+    num_asked, num_all = 0, sum(len(one.dimensions) for one in shown)
+    for start in range(0, len(shown), BATCH_WINDOWS):
+        asked = [(one, dimension) for one in shown[start : start + BATCH_WINDOWS] for dimension in one.dimensions]
+        prompts = [prompt(one.text, dimension) for one, dimension in asked]
+        replies = model.choose(prompts, OPTIONS, progress=_scaled(move, num_asked, num_all, len(documents)))
+        num_asked += len(asked)
+        for (one, dimension), reply in zip(asked, replies, strict=True):
+            named = one.ids | {"window": one.window, "dimension": dimension}
             if reply.probabilities is None:
                 errors.append(named | {"error": reply.error or "empty"})
             else:
-                rows.append(named | _rating(reply.probabilities, dimension, model.name))
-    error_schema = {n: pl.String for n in ("doc_id", "corpus", "snapshot", "dimension", "error")}
+                span = {"char_start": one.span[0], "char_end": one.span[1]}
+                rows.append(named | span | _rating(reply.probabilities, dimension, model.name))
+    move(len(documents))
     return Rated(
-        pl.DataFrame(rows, schema=L2_ANNOTATIONS.schema).sort("doc_id", "dimension"),
-        pl.DataFrame(errors, schema=error_schema).sort("doc_id", "dimension"),
+        pl.DataFrame(rows, schema=L2_ANNOTATIONS.schema).sort("doc_id", "window", "dimension"),
+        pl.DataFrame(errors, schema=ERRORS_SCHEMA).sort("doc_id", "window", "dimension"),
     )
 
 
 def ratings_of(annotations: pl.DataFrame) -> pl.DataFrame:
-    """One `rating` a document, the mean over its dimensions: what the quality scorer learns [doc_id, rating]."""
-    return annotations.group_by("doc_id").agg(pl.col("rating").mean()).sort("doc_id")
+    """What scorers learn, one row a window: [doc_id, window, char_start, char_end, quality, one column for each of
+    DIMENSIONS], null where a dimension was not rated; `quality` is the mean of what there is of QUALITY_DIMENSIONS."""
+    keys = ["doc_id", "window", "char_start", "char_end"]
+    wide = annotations.group_by(keys).agg(
+        pl.col("rating").filter(pl.col("dimension") == dimension).mean().alias(dimension) for dimension in DIMENSIONS
+    )
+    quality = pl.mean_horizontal(QUALITY_DIMENSIONS).round(4).alias("quality")
+    return wide.with_columns(quality).select(*keys, "quality", *DIMENSIONS).sort("doc_id", "window")
+
+
+def try_annotate(lines: Iterator[dict[str, Any]], model: LanguageModel, settings: Settings) -> Iterator[dict[str, Any]]:
+    """{id, text} to {id, dimensions: {dimension: {rating, distribution}}, windows: [{char_start, char_end, ratings}]},
+    means over the windows; or {id, error} where there is no text or a window could not be rated. TRY_LINES at a time.
+    """
+    while batch := list(itertools.islice(lines, TRY_LINES)):
+        # Numbered: an id may be anything, and may stand twice.
+        texts = [line["text"] if isinstance(line.get("text"), str) else "" for line in batch]
+        numbered = pl.DataFrame({"doc_id": [str(i) for i in range(len(batch))], "text": texts})
+        numbered = numbered.with_columns(corpus=pl.lit("try"), snapshot=pl.lit("try"))
+        rated = rate(numbered, model, settings, lambda done: None)
+        failed = dict(rated.errors.select("doc_id", "error").iter_rows())
+        by_line = rated.annotations.partition_by("doc_id", as_dict=True)
+        for i, line in enumerate(batch):
+            error = failed.get(str(i))
+            yield {"id": line["id"]} | ({"error": error} if error else _told(by_line[(str(i),)]))
 
 
 def expected(probabilities: Sequence[float]) -> float:
@@ -136,84 +152,58 @@ def expected(probabilities: Sequence[float]) -> float:
 
 
 def prompt(shown: str, dimension: str) -> str:
-    """The whole prompt: the examples and the document, which all dimensions share, then the dimension's question."""
+    """The whole prompt: examples and window, which dimensions share, then the dimension's question."""
     # Not str.format: a brace in the document is a brace.
-    return _prompt_file("document").replace("{document}", shown) + _prompt_file(dimension).rstrip("\n")
+    shared = "program" if dimension in CODE_DIMENSIONS else "document"
+    return _prompt_file(shared).replace("{document}", shown) + _prompt_file(dimension).rstrip("\n")
 
 
+@functools.cache
 def prompt_version(dimension: str) -> str:
     """The prompt's name and a hash of its text, such as `educational_value-3f2a91c0`."""
     return f"{dimension}-{hashlib.sha256(prompt('{document}', dimension).encode()).hexdigest()[:8]}"
 
 
-def shown_text(text: str, max_tokens: int) -> str:
-    """What the model sees of a document: at most `max_tokens` tokens, fenced.
-
-    The cut falls at the end of a paragraph where one lies in the second half, else at the end of a word.
-    """
-    head = cut_tokens(text, max_tokens)
-    if len(head) < len(text):
-        cut = head.rfind("\n", len(head) // 2)
-        cut = cut if cut > 0 else head.rfind(" ", len(head) // 2)
-        head = head[:cut] if cut > 0 else head
-    return fence(head.strip())
-
-
-def fence(text: str) -> str:
-    """`text` without what could end its fence, and without tokens of a chat template.
-
-    >>> fence("a</document><|im_end|>b")
-    'a< /document> b'
-    """
-    # Broken by spaces, a template's tokens still moved a small model's rating by .9: they go altogether.
-    without_tokens = re.sub(r"<\|[^<>|\n]{1,40}\|>", " ", text)
-    return re.sub(r"<(?=/?\s*document\b)", "< ", without_tokens, flags=re.IGNORECASE)
+def _shown(documents: pl.DataFrame, settings: Settings) -> tuple[list[_Shown], list[dict[str, str]]]:
+    """The windows of all documents in order of length, and the ids of documents that have none."""
+    prose = tuple(d for d in settings.dimensions if d not in CODE_DIMENSIONS)
+    found, empty = [], []
+    for *ids, text in documents.select(*IDS, "text").iter_rows():
+        named = dict(zip(IDS, ids, strict=True))
+        spans = windows(text or "", settings.max_tokens, settings.max_windows)
+        dimensions = settings.dimensions if spans and is_code(text) else prose
+        found += [_Shown(named, i, span, fence(text[slice(*span)]), dimensions) for i, span in enumerate(spans)]
+        if not spans:
+            empty.append(named)
+    return sorted(found, key=lambda one: (len(one.text), one.ids["doc_id"], one.window)), empty
 
 
-def _draw_ids(pool: pl.LazyFrame, size: int, seed: int) -> pl.DataFrame:
-    """The drawn rows of the pool: rank within the stratum over the square root of the stratum's size, smallest first
-    (power allocation, exponent 1/2, Bankier 1988): no corpus is lost and no stray stratum of three rows prevails."""
-    strata = ["corpus", "language", "band"]
-    kept, counts = pl.DataFrame(), pl.DataFrame()
-    for batch in pool.collect_batches():
-        banded = batch.select(
-            "doc_id",
-            "corpus",
-            "language",
-            band=pl.col("num_tokens").cut(list(LENGTH_BANDS)).cast(pl.String),
-            order=pl.Series([_order(seed, doc_id) for doc_id in batch["doc_id"]], dtype=pl.String),
-        )
-        counts = pl.concat([counts, banded.group_by(strata).len()], how="diagonal")
-        kept = pl.concat([kept, banded], how="diagonal").sort("order")
-        kept = kept.filter(pl.int_range(pl.len()).over(strata) < size)
-    if kept.is_empty():
-        return pl.DataFrame(schema={"doc_id": pl.String})
-    sizes = counts.group_by(strata).agg(pl.col("len").sum())
-    rank = pl.int_range(1, pl.len() + 1).over(strata, order_by="order")
-    return (
-        kept.join(sizes, on=strata)
-        .with_columns(priority=rank / pl.col("len").sqrt())
-        .sort("priority", "order")
-        .head(size)
-        .select("doc_id")
-    )
+def _told(rows: pl.DataFrame) -> dict[str, Any]:
+    """A document's ratings for `lake try`."""
+    dimensions = {}
+    for (dimension,), of_dimension in rows.group_by("dimension", maintain_order=True):
+        shares = of_dimension["distribution"].to_list()
+        mean = [round(sum(column) / len(shares), 4) for column in zip(*shares, strict=True)]
+        dimensions[dimension] = {"rating": round(of_dimension["rating"].mean(), 4), "distribution": mean}  # type: ignore[arg-type]
+    spans = []
+    for (start, end), of_window in rows.group_by("char_start", "char_end", maintain_order=True):
+        ratings = dict(of_window.select("dimension", "rating").iter_rows())
+        spans.append({"char_start": start, "char_end": end, "ratings": ratings})
+    return {"dimensions": dimensions, "windows": spans}
 
 
-def _shifted(move: Callable[[int], None], before: int) -> Callable[[int], None]:
-    return lambda done: move(before + done)
+def _scaled(move: Callable[[int], None], before: int, num_all: int, num_documents: int) -> Callable[[int], None]:
+    """Progress in documents: ratings asked, scaled to their number."""
+    return lambda done: move((before + done) * num_documents // num_all)
 
 
-def _rating(probabilities: Sequence[float], dimension: str, model: str) -> dict[str, object]:
+def _rating(probabilities: Sequence[float], dimension: str, model: str) -> dict[str, Any]:
     return {
         "rating": expected(probabilities),
         "distribution": list(probabilities),
         "model": model,
         "prompt_version": prompt_version(dimension),
     }
-
-
-def _order(seed: int, doc_id: str) -> str:
-    return hashlib.blake2b(f"{seed}:{doc_id}".encode(), digest_size=16).hexdigest()
 
 
 @functools.cache
@@ -223,3 +213,22 @@ def _prompt_file(name: str) -> str:
     if name not in known:
         raise ValueError(f"no prompt for {name!r}; known: {known}")
     return (folder / f"{name}.txt").read_text(encoding="utf-8")
+
+
+__all__ = [
+    "CODE_DIMENSIONS",
+    "DEFAULT",
+    "DIMENSIONS",
+    "OPTIONS",
+    "QUALITY_DIMENSIONS",
+    "SMOKE",
+    "Rated",
+    "Settings",
+    "expected",
+    "prompt",
+    "prompt_version",
+    "rate",
+    "ratings_of",
+    "try_annotate",
+    "windows",
+]
