@@ -35,7 +35,7 @@ MIN_GENERAL_DOCUMENTS: Final = 8
 MAX_EPOCHS: Final = 4
 # A small vocabulary cuts English into tokens of 2.5 to 3.5 characters; text is fetched for longer ones.
 CHARS_PER_TOKEN: Final = 4
-# Times the text that one seed trains on: each draws its own, so that the spread over the seeds tells what the draw does.
+# Times the text that one seed trains on: each draws its own, so that the spread over the seeds holds that of the draw.
 BASE_DRAWS: Final = 2
 CANDIDATE_DRAWS: Final = 5
 MIN_DOMAIN_CHUNKS: Final = 2
