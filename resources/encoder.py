@@ -64,6 +64,9 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str], move: Move | None = None) -> np.ndarray:
         """A vector of length 1 for each text, in order: float32 [N, size]. `move` is told how many are done."""
 
+    def __hash__(self) -> int:
+        """Encoders are told apart as objects: what was encoded once may be kept by encoder."""
+
 
 class TorchEncoder:
     """The encoder in `folder`, known as `name`; the model is loaded with the first text.

@@ -41,7 +41,8 @@ TOPICS: Final = (
     Topic(
         "mathematics",
         (
-            "A theorem, its proof and the definitions and lemmas it needs.",
+            "A theorem, its proof and the definitions and lemmas it needs: let X be a set and f a function on it.",
+            "Algebra and geometry: polynomials, groups, modules, triangles and circles.",
             "Equations, integrals, matrices and numerical methods of mathematics and statistics.",
             "A word problem: how many are there in total, and how much does each cost? The answer step by step.",
         ),
@@ -50,9 +51,11 @@ TOPICS: Final = (
         "computing",
         (
             "Source code of a program with functions, classes, variables and comments.",
+            "import sys; def main(argv): for i in range(n): if x == 0: return None; print(x)  # public static void",
             "Documentation of a programming language, a library or a command.",
             "Help for users of software: open the dialogue, choose the menu item, click OK.",
             "Computers, servers, operating systems and networks, and how to repair them.",
+            "Developers discuss a bug, a patch or a mail filter on a mailing list.",
         ),
     ),
     Topic(
@@ -74,7 +77,7 @@ TOPICS: Final = (
     Topic(
         "business",
         (
-            "A company reports its profit, revenue, shares and a merger.",
+            "A company reports its quarterly earnings, net loss, dividend and shares; a merger is announced.",
             "Markets, trade, banks, interest rates, currencies and the prices of oil, grain and metals.",
             "The economy, employment, taxes, insurance and how to manage a business.",
         ),
@@ -107,7 +110,7 @@ TOPICS: Final = (
         "literature",
         (
             "A chapter of a novel in which characters talk, feel and act.",
-            "A poem, a fairy tale or a short story.",
+            "A poem, a fairy tale or a short story of adventures.",
             "He looked at her and said nothing; the old house was silent in the evening.",
         ),
     ),
@@ -137,7 +140,7 @@ TOPICS: Final = (
         "advertising",
         (
             "Buy now! A special offer, free shipping, a low price guaranteed, order today.",
-            "Make money fast from home, click here, you have won, unsubscribe from this mailing list.",
+            "Make money fast from home, click here, you have won.",
             "Products in an online shop: add to cart, sign up for our newsletter.",
         ),
     ),
@@ -147,21 +150,25 @@ TOPICS: Final = (
 def topic_shares(vectors: np.ndarray, encoder: Encoder) -> pl.DataFrame:
     """For each of `vectors` [N, D] one column `topic_<name>` a topic: Float64, multiples of 1e-4 that sum to 1.
 
-    A topic's likeness is the largest cosine with one of its sentences; the shares are the softmax of likeness over
-    TEMPERATURE.
+    A topic's likeness is the mean of two cosines: with the nearest of its sentences, and with all of them together;
+    the shares are the softmax of likeness over TEMPERATURE.
     """
-    sentences_SD, starts = _sentences(encoder)
-    likeness_NT = np.maximum.reduceat(np.asarray(vectors, np.float32) @ sentences_SD.T, starts, axis=1)
-    shares_NT = np.exp((likeness_NT - likeness_NT.max(axis=1, keepdims=True)).astype(np.float64) / TEMPERATURE)
+    nearest_SD, whole_TD, starts = _descriptions(encoder)
+    vectors_ND = np.asarray(vectors, np.float32)
+    nearest_NT = np.maximum.reduceat(vectors_ND @ nearest_SD.T, starts, axis=1)
+    likeness_NT = (nearest_NT + vectors_ND @ whole_TD.T).astype(np.float64) / 2
+    shares_NT = np.exp((likeness_NT - likeness_NT.max(axis=1, keepdims=True)) / TEMPERATURE)
     units_NT = _whole_units(shares_NT / shares_NT.sum(axis=1, keepdims=True))
     return pl.DataFrame({f"topic_{t.name}": units_NT[:, n] / UNITS for n, t in enumerate(TOPICS)})
 
 
 @functools.lru_cache(maxsize=2)
-def _sentences(encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of all topics' sentences, one topic after the other, and where each topic starts."""
+def _descriptions(encoder: Encoder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The vectors of all sentences, topic by topic [S, D]; each topic's mean direction [T, D]; where each starts."""
     starts = np.cumsum([0, *(len(topic.sentences) for topic in TOPICS[:-1])])
-    return encoder.encode([sentence for topic in TOPICS for sentence in topic.sentences]), starts
+    sentences_SD = encoder.encode([sentence for topic in TOPICS for sentence in topic.sentences])
+    whole_TD = np.add.reduceat(sentences_SD, starts, axis=0)
+    return sentences_SD, whole_TD / np.linalg.norm(whole_TD, axis=1, keepdims=True), starts
 
 
 def _whole_units(shares_NT: np.ndarray) -> np.ndarray:
