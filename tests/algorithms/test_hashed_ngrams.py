@@ -78,6 +78,27 @@ def test_features_statistics_are_what_their_names_say() -> None:
     })  # fmt: skip
 
 
+SHAPES = ("short", "long", "Cap", "CAPS", "number", ",", "stop", "mark", "sign", "char", "edge")
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("", ["edge edge"]),
+        ("the house.", ["edge short", "short long", "long stop", "stop edge"]),
+        ("NATO & Anna, 3rd", ["edge CAPS", "CAPS sign", "sign Cap", "Cap ,", ", number", "number edge"]),
+        ("(水！", ["edge mark", "mark char", "char stop", "stop edge"]),
+        ("I am, I am,", ["edge CAPS", "CAPS short", "CAPS short", "short ,", "short ,", ", CAPS", ", edge"]),
+    ],
+)
+def test_features_shapes_are_the_square_roots_of_the_shares_of_neighbours(text: str, pairs: list[str]) -> None:
+    shares = hn.features(pl.Series([text]), 100).shapes[0] ** 2
+    found = {
+        f"{SHAPES[k // len(SHAPES)]} {SHAPES[k % len(SHAPES)]}": shares[k] * len(pairs) for k in np.flatnonzero(shares)
+    }
+    assert found == pytest.approx({pair: pairs.count(pair) for pair in pairs})
+
+
 def test_features_max_bytes_cuts_and_half_a_character_is_harmless() -> None:
     long = hn.features(pl.Series(["one two three"]), 7).ngrams
     assert (long != hn.features(pl.Series(["one two"]), 100).ngrams).nnz == 0
@@ -89,29 +110,65 @@ def test_features_max_bytes_cuts_and_half_a_character_is_harmless() -> None:
 def test_predict_any_text_equals_the_matrix_product(texts: list[str]) -> None:
     series = pl.Series(texts, dtype=pl.String)
     found = hn.features(series, 50)
-    model = hn.fit(found, np.linspace(0, 5, len(texts)), 0.5)
-    assert np.allclose(hn.predict(model, series, 50).to_numpy(), hn.predict_features(model, found), atol=1e-9)
+    standard = hn.standard_of(found)
+    design = hn.design_of(found, standard)
+    targets = (np.linspace(0, 5, len(texts)), np.arange(len(texts)) % 3)
+    weights = np.column_stack([hn.solve(design, target, 0.5) for target in targets])
+    values = hn.predict(hn.linear_of(weights, standard), series, 50, 1)
+    assert np.allclose(values, design @ weights, atol=1e-5)
+
+
+def fitted(texts: list[str], ridge: float) -> hn.Linear:
+    """A model of 0, 1, 2 ... for the texts."""
+    found = hn.features(pl.Series(texts), 100)
+    standard = hn.standard_of(found)
+    weights = hn.solve(hn.design_of(found, standard), np.arange(len(texts), dtype=float), ridge)
+    return hn.linear_of(weights[:, None], standard)
 
 
 def test_predict_sliced_series_equals_whole() -> None:
     series = pl.Series(["a b c", "zwei drei", "vier", "five six"])
-    model = hn.fit(hn.features(series, 100), np.array([0.0, 1, 2, 3]), 0.1)
-    assert hn.predict(model, series[1:3], 100).to_list() == hn.predict(model, series, 100).to_list()[1:3]
+    model = fitted(series.to_list(), 0.1)
+    assert hn.predict(model, series[1:3], 100, 2).tolist() == hn.predict(model, series, 100, 2).tolist()[1:3]
 
 
-def test_fit_equals_the_normal_equations_on_the_columns_in_use() -> None:
+def test_predict_windows_lie_evenly_from_the_first_byte_to_the_last() -> None:
+    model = fitted(["aa bb", "cc dd", "ee ff", "gg hh"], 0.01)
+
+    def value(*texts: str) -> float:
+        return float(hn.predict(model, pl.Series(texts), 5, 3).mean())
+
+    def windowed(text: str, size: int, windows: int) -> float:
+        return hn.predict(model, pl.Series([text]), size, windows).item()
+
+    assert windowed("aa bb", 5, 3) == pytest.approx(value("aa bb"))
+    assert windowed("aa bb gg hh", 5, 2) == pytest.approx(value("aa bb", "gg hh"))
+    # Eleven bytes hold three windows of five that overlap: bytes 0 to 5, 3 to 8, 6 to 11.
+    assert windowed("aa bb gg hh", 5, 3) == pytest.approx(value("aa bb", "bb gg", "gg hh"))
+    # The last four bytes are the second half of the "é" and "gg ": the half is left out.
+    assert windowed("aabb égg ", 4, 2) == pytest.approx(value("aabb", "gg "))
+
+
+def test_solve_weighted_rows_equals_the_normal_equations_on_the_columns_in_use() -> None:
     texts = pl.Series([f"word{i % 3} other{'.' * (i % 4)} tail" for i in range(12)])
     found = hn.features(texts, 100)
-    target = np.arange(12, dtype=float) % 5
-    model = hn.fit(found, target, 0.3)
-    design = hn._design(found, model.mean, model.scale)
+    target, rows = np.arange(12, dtype=float) % 5, np.arange(1.0, 13.0)
+    design = hn.design_of(found, hn.standard_of(found))
+    solution = hn.solve(design, target, 0.3, rows)
     dense = sparse.csr_matrix(design).toarray()
     used = np.flatnonzero(np.abs(dense).sum(axis=0))
     block = dense[:, used]
-    weights = np.linalg.solve(block.T @ block + 0.3 * np.eye(len(used)), block.T @ target)
-    assert np.allclose(hn.predict_features(model, found), block @ weights, atol=1e-4)
+    weights = np.linalg.solve(block.T @ (rows[:, None] * block) + 0.3 * np.eye(len(used)), block.T @ (rows * target))
+    assert np.allclose(design @ solution, block @ weights, atol=1e-3)
 
 
-def test_fit_target_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 texts need as many finite targets, got 1"):
-        hn.fit(hn.features(pl.Series(["a", "b"]), 10), np.array([1.0]), 1.0)
+@pytest.mark.parametrize("target", [[1.0], [1.0, np.nan]])
+def test_solve_target_of_another_length_or_not_finite_is_refused(target: list[float]) -> None:
+    found = hn.features(pl.Series(["a", "b"]), 10)
+    with pytest.raises(ValueError, match="2 texts need as many finite targets"):
+        hn.solve(hn.design_of(found, hn.standard_of(found)), np.array(target), 1.0)
+
+
+def test_standard_of_no_texts_is_refused() -> None:
+    with pytest.raises(ValueError, match="no texts"):
+        hn.standard_of(hn.features(pl.Series([], dtype=pl.String), 10))

@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
+from algorithms import calibration
+
 RESAMPLES: Final = 1_000
 SEED: Final = 20_260
 INTERVAL: Final = (2.5, 97.5)
@@ -141,6 +143,17 @@ def calibration_error(scores: np.ndarray, target: np.ndarray) -> float:
     parts = np.array_split(np.argsort(scores, kind="stable"), BINS)
     gaps = [len(part) * abs(scores[part].mean() - target[part].mean()) for part in parts if len(part)]
     return float(sum(gaps) / len(scores))
+
+
+def calibrated_out_of_fold(values: np.ndarray, target: np.ndarray, keys: pl.Series, folds: int) -> np.ndarray:
+    """Each value [N] calibrated by a calibration that has not seen its fold: what a calibration error is taken of."""
+    fold, found = folds_of(keys, folds), np.empty(len(values))
+    for part in np.unique(fold):
+        seen = fold != part
+        if not seen.any():  # everything hangs together: there is nothing else to calibrate by
+            seen = ~seen
+        found[fold == part] = calibration.apply(calibration.fit(values[seen], target[seen]), values[fold == part])
+    return found
 
 
 def _by_corpus(values: np.ndarray, target: np.ndarray, corpus: pl.Series) -> tuple[tuple[str, int, float | None], ...]:

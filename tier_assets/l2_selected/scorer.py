@@ -1,8 +1,9 @@
-"""The light scorer: learns a dimension's rating from annotated texts, then scores every document of the lake.
+"""The light scorer: learns the language model's ratings and the lake's own labels, then scores every document.
 
-In: texts and the model's ratings (0 to 5), and where each text came from. Out: a `Scorer`, an artefact of a few
-hundred kB that `dump` and `load` carry through the `scorers` table. Scoring takes some 20 us a document of 2 kB on one
-core; fitting a thousand texts takes seconds. Same inputs, same artefact.
+In: rated windows (0 to 5: their quality, and a column a dimension) and page labels. Out: a `Scorer`, an artefact of
+some hundred kB that `dump` and `load` carry through the `scorers` table. One hashing pass gives quality and all
+dimensions: some 10 us a kB, at most 60 us a document, on one core; fitting a thousand windows takes seconds. Same
+inputs, same artefact.
 """
 
 from __future__ import annotations
@@ -12,106 +13,151 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy.stats import spearmanr
 
-from algorithms import hashed_ngrams
+from algorithms import calibration, hashed_ngrams
+from tier_assets.l2_selected import reports
+from tier_assets.l2_selected.linear_fit import learn
+from tier_assets.l2_selected.reports import Report
 
 MIN_RATING: Final = 0.0
 MAX_RATING: Final = 5.0
 # One place short of Float64's noise between machines; the lake's promise for every score.
 DECIMALS: Final = 4
+# Columns of a window that are no dimension.
+QUALITY: Final = "quality"
+WINDOW_COLUMNS: Final = ("doc_id", "corpus", "text", QUALITY)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The first `max_bytes` of a text count; `ridges` are tried by `folds`-fold cross-validation."""
+    """A scorer learns from the first `window_bytes` of a window, about what the language model saw of it, and scores at
+    most `windows` windows of that size; `ridges` are tried by `folds`-fold cross-validation. `page_labels`: whether the
+    lake's own labels are learnt from."""
 
-    max_bytes: int = 6_000
+    window_bytes: int = 1_200
+    windows: int = 4
     folds: int = 5
-    ridges: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+    ridges: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    page_labels: bool = True
 
 
 DEFAULT: Final = Settings()
-SMOKE: Final = Settings(ridges=(0.1, 1.0, 10.0))
+SMOKE: Final = Settings(ridges=(0.1, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A linear model, the line that maps its value to a rating, and how well it did on texts that it had not seen.
+    """Linear models of `names` (quality first), a calibration for each, and how well quality did on labels that it had
+    not seen. `page_share` is the page labels' part (`linear_fit`); `page_auc` how surely a kept window scores above a
+    cut one, out of fold, and without the page labels. `spearmans` are the models' own, one a name."""
 
-    `spearman` and `calibration_error` (mean |mean score - mean rating| over ten bins of equal size) are out of fold.
-    """
-
-    dimension: str
+    names: tuple[str, ...]
     settings: Settings
     model: hashed_ngrams.Linear
-    slope: float
-    intercept: float
+    calibrations: tuple[calibration.Calibration, ...]
+    spearmans: tuple[float | None, ...]
     ridge: float
-    num_labels: int
-    spearman: float | None
-    calibration_error: float
+    page_share: float
+    page_auc: float | None
+    page_auc_without: float | None
+    report: Report
 
 
-def fit(texts: pl.Series, ratings: pl.Series, dimension: str, settings: Settings) -> Scorer:
-    """Learns `ratings` (0 to 5) from `texts`; the ridge with the best out-of-fold Spearman wins, the larger on a tie.
+def fit(windows: pl.DataFrame, pages: pl.DataFrame, settings: Settings) -> Scorer:
+    """Learns `quality` and every dimension from windows [doc_id, corpus, text, quality, a nullable column a dimension],
+    and quality from pages too (rows of `l2_page_labels`; there may be none).
 
-    Equal texts share a fold, so that a copy never tells on its twin.
+    A dimension with fewer ratings than two a fold is left out.
 
     Raises:
-        ValueError: fewer texts than two a fold, or a rating is null or outside 0 to 5.
+        ValueError: fewer windows than two a fold, or a rating outside 0 to 5, or a null quality.
     """
-    target = ratings.to_numpy().astype(np.float64)
-    if len(target) < 2 * settings.folds:
-        raise ValueError(f"a scorer needs at least {2 * settings.folds} annotated texts, got {len(target)}")
-    if not ((target >= MIN_RATING) & (target <= MAX_RATING)).all():
-        raise ValueError(f"ratings of {dimension!r} must lie in {MIN_RATING:g} to {MAX_RATING:g} and not be null")
-    found = hashed_ngrams.features(texts, settings.max_bytes)
-    folds = _folds(texts, settings.folds)
-    trials = [(ridge, _out_of_fold(found, target, folds, ridge)) for ridge in settings.ridges]
-    ridge, unseen = max(trials, key=lambda trial: (round(_spearman(trial[1], target) or 0.0, 3), trial[0]))
-    slope, intercept = _line(unseen, target)
-    scores = _clip(slope * unseen + intercept)
+    num = len(windows)
+    if num < 2 * settings.folds:
+        raise ValueError(f"a scorer needs at least {2 * settings.folds} rated windows, got {num}")
+    found = [name for name in windows.columns if name not in WINDOW_COLUMNS]
+    for name in (QUALITY, *found):
+        values = windows[name].drop_nulls()
+        if not values.is_between(MIN_RATING, MAX_RATING).all() or (name == QUALITY and len(values) < num):
+            raise ValueError(f"ratings of {name!r} must lie in {MIN_RATING:g} to {MAX_RATING:g} and not be null")
+    dimensions = [name for name in found if windows[name].count() >= 2 * settings.folds]
+    used = pages if settings.page_labels else pages.clear()
+    learnt = learn(windows, dimensions, used, settings.window_bytes, settings.folds, settings.ridges)
+    target = windows[QUALITY].to_numpy().astype(np.float64)
+    calibrations, spearmans = [], []
+    for position, name in enumerate(learnt.names):
+        rated = windows[name].is_not_null().to_numpy()
+        values, own = learnt.unseen[rated, position], windows[name].drop_nulls().to_numpy().astype(np.float64)
+        calibrations.append(calibration.fit(values, own))
+        spearmans.append(reports.spearman(values, own))
     return Scorer(
-        dimension=dimension,
+        names=learnt.names,
         settings=settings,
-        model=hashed_ngrams.fit(found, target, ridge),
-        slope=slope,
-        intercept=intercept,
-        ridge=ridge,
-        num_labels=len(target),
-        spearman=_spearman(unseen, target),
-        calibration_error=_calibration_error(scores, target),
+        model=hashed_ngrams.linear_of(learnt.coefficients, learnt.standard),
+        calibrations=tuple(calibrations),
+        spearmans=tuple(None if value is None else round(value, 4) for value in spearmans),
+        ridge=learnt.ridge,
+        page_share=learnt.page_share,
+        page_auc=learnt.page_auc,
+        page_auc_without=learnt.page_auc_without,
+        report=reports.report_of(
+            learnt.unseen[:, 0],
+            learnt.across,
+            target,
+            windows["corpus"],
+            reports.calibrated_out_of_fold(learnt.unseen[:, 0], target, learnt.groups, settings.folds),
+            len(used),
+            learnt.groups,
+        ),
     )
 
 
-def score(scorer: Scorer, texts: pl.Series) -> pl.Series:
-    """Each text's score on the ratings' scale, 0 to 5, rounded to 1e-4 (Float64)."""
-    values = hashed_ngrams.predict(scorer.model, texts, scorer.settings.max_bytes).to_numpy()
-    scores = _clip(scorer.slope * values + scorer.intercept)
-    return pl.Series("score", np.round(scores, DECIMALS), dtype=pl.Float64)
+def scores(scorer: Scorer, texts: pl.Series) -> pl.DataFrame:
+    """Each text's scores on the ratings' scale, 0 to 5, rounded to 1e-4: a Float64 column for each of the names. A
+    null text scores as an empty one."""
+    settings = scorer.settings
+    values = hashed_ngrams.predict(scorer.model, texts, settings.window_bytes, settings.windows)
+    columns = {}
+    for position, (name, line) in enumerate(zip(scorer.names, scorer.calibrations, strict=True)):
+        calibrated = np.clip(calibration.apply(line, values[:, position]), MIN_RATING, MAX_RATING)
+        columns[name] = pl.Series(name, np.round(calibrated, DECIMALS), dtype=pl.Float64)
+    return pl.DataFrame(columns)
 
 
 def dump(scorer: Scorer) -> bytes:
     """The scorer as npz bytes: a JSON header and the weights; the same scorer gives the same bytes."""
-    names = [field.name for field in fields(scorer) if field.name not in ("settings", "model")]
-    header = {name: getattr(scorer, name) for name in names} | {"settings": asdict(scorer.settings)}
-    nonzero = np.flatnonzero(scorer.model.ngrams).astype(np.int32)
+    header = {
+        "names": scorer.names,
+        "settings": asdict(scorer.settings),
+        "spearmans": scorer.spearmans,
+        "ridge": scorer.ridge,
+        "page_share": scorer.page_share,
+        "page_auc": scorer.page_auc,
+        "page_auc_without": scorer.page_auc_without,
+        "report": asdict(scorer.report),
+        "slopes": [line.slope for line in scorer.calibrations],
+        "knots": [len(line.values) for line in scorer.calibrations],
+    }
+    model = scorer.model
+    nonzero = np.flatnonzero(model.ngrams.any(axis=1)).astype(np.int32)
     file = io.BytesIO()
     np.savez_compressed(
         file,
         header=np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8),
         buckets=nonzero,
-        ngrams=scorer.model.ngrams[nonzero],
-        dense=scorer.model.dense,
-        mean=scorer.model.mean,
-        scale=scorer.model.scale,
-        constant=np.array([scorer.model.constant]),
+        ngrams=model.ngrams[nonzero],
+        shapes=model.shapes,
+        dense=model.dense,
+        constant=model.constant,
+        mean=model.standard.mean,
+        scale=model.standard.scale,
+        knot_values=np.concatenate([line.values for line in scorer.calibrations]),
+        knot_targets=np.concatenate([line.targets for line in scorer.calibrations]),
     )
     return file.getvalue()
 
@@ -124,20 +170,9 @@ def load(artefact: bytes) -> Scorer:
     """
     try:
         with np.load(io.BytesIO(artefact), allow_pickle=False) as arrays:
-            header = json.loads(arrays["header"].tobytes())
-            ngrams = np.zeros(hashed_ngrams.BUCKETS, dtype=np.float32)
-            ngrams[arrays["buckets"]] = arrays["ngrams"]
-            model = hashed_ngrams.Linear(
-                ngrams, arrays["dense"], arrays["mean"], arrays["scale"], float(arrays["constant"][0])
-            )
-        settings = header.pop("settings")
-        settings["ridges"] = tuple(settings["ridges"])
-        found = Scorer(settings=Settings(**settings), model=model, **header)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+            return _read(json.loads(arrays["header"].tobytes()), dict(arrays))
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"not a scorer of this version: {error}") from error
-    if len(model.dense) != len(hashed_ngrams.DENSE):
-        raise ValueError(f"the scorer has {len(model.dense)} statistics, this version {len(hashed_ngrams.DENSE)}")
-    return found
 
 
 def version(artefact: bytes) -> str:
@@ -146,7 +181,8 @@ def version(artefact: bytes) -> str:
 
 
 def try_score(lines: Iterable[dict[str, object]], scorer: Scorer, batch: int = 1_024) -> Iterator[dict[str, object]]:
-    """For each {id, text} one {id, score}, in order; `score` is null and `error` says why where `text` is no string."""
+    """For each {id, text} one {id, score, dimensions}, in order; `score` and `dimensions` are null and `error` says why
+    where `text` is no string."""
     held: list[dict[str, object]] = []
     for line in lines:
         held.append(line)
@@ -158,56 +194,41 @@ def try_score(lines: Iterable[dict[str, object]], scorer: Scorer, batch: int = 1
 
 def _score_lines(lines: list[dict[str, object]], scorer: Scorer) -> Iterator[dict[str, object]]:
     texts = [line["text"] if isinstance(line.get("text"), str) else None for line in lines]
-    for line, text, value in zip(lines, texts, score(scorer, pl.Series(texts, dtype=pl.String)), strict=True):
+    found = scores(scorer, pl.Series(texts, dtype=pl.String)).iter_rows(named=True)
+    for line, text, row in zip(lines, texts, found, strict=True):
         if text is None:
-            yield {"id": line.get("id"), "score": None, "error": "no_text"}
+            yield {"id": line.get("id"), "score": None, "dimensions": None, "error": "no_text"}
         else:
-            yield {"id": line.get("id"), "score": value}
+            score = row.pop(QUALITY)
+            yield {"id": line.get("id"), "score": score, "dimensions": row}
 
 
-def _folds(texts: pl.Series, folds: int) -> np.ndarray:
-    """Each text's fold: equal texts together, folds of equal size but for ties."""
-    keys = [hashlib.blake2b((text or "").encode(), digest_size=8).hexdigest() for text in texts]
-    ranks = pl.Series(keys).rank("dense").to_numpy() - 1
-    return ranks.astype(np.int64) % folds
+def _read(header: dict, arrays: dict[str, np.ndarray]) -> Scorer:
+    """The scorer of a header and arrays.
 
-
-def _out_of_fold(found: hashed_ngrams.Features, target: np.ndarray, folds: np.ndarray, ridge: float) -> np.ndarray:
-    """For each text the value of a model that has not seen its fold [N]."""
-    values = np.empty(len(target))
-    for fold in np.unique(folds):
-        seen, unseen = folds != fold, folds == fold
-        model = hashed_ngrams.fit(_rows(found, seen), target[seen], ridge)
-        values[unseen] = hashed_ngrams.predict_features(model, _rows(found, unseen))
-    return values
-
-
-def _rows(found: hashed_ngrams.Features, rows: np.ndarray) -> hashed_ngrams.Features:
-    return hashed_ngrams.Features(found.ngrams[rows], found.dense[rows])
-
-
-def _line(values: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept that bring out-of-fold values to ratings; a slope that is not positive would turn the order
-    round, so a model that learnt nothing scores by its own values."""
-    spread = float(np.var(values))
-    slope = float(np.mean((values - values.mean()) * (target - target.mean()))) / spread if spread > 0 else 0.0
-    if slope <= 0:
-        return 1.0, 0.0
-    return slope, float(target.mean() - slope * values.mean())
-
-
-def _clip(scores: np.ndarray) -> np.ndarray:
-    return np.clip(scores, MIN_RATING, MAX_RATING)
-
-
-def _spearman(values: np.ndarray, target: np.ndarray) -> float | None:
-    """Rank correlation; None where one side is constant."""
-    if np.ptp(values) == 0 or np.ptp(target) == 0:
-        return None
-    return float(spearmanr(values, target)[0])
-
-
-def _calibration_error(scores: np.ndarray, target: np.ndarray, bins: int = 10) -> float:
-    parts = np.array_split(np.argsort(scores, kind="stable"), bins)
-    gaps = [len(part) * abs(scores[part].mean() - target[part].mean()) for part in parts if len(part)]
-    return float(sum(gaps) / len(scores))
+    Raises:
+        ValueError, KeyError, TypeError, IndexError: they are of another version.
+    """
+    ngrams = np.zeros((hashed_ngrams.BUCKETS, len(header["names"])), dtype=np.float32)
+    ngrams[arrays["buckets"]] = arrays["ngrams"]
+    standard = hashed_ngrams.Standard(arrays["mean"], arrays["scale"])
+    model = hashed_ngrams.Linear(ngrams, arrays["shapes"], arrays["dense"], arrays["constant"], standard)
+    outputs = len(header["names"])
+    wanted = (hashed_ngrams.SHAPES, outputs), (len(hashed_ngrams.DENSE), outputs), (outputs,)
+    if (model.shapes.shape, model.dense.shape, model.constant.shape) != wanted:
+        raise ValueError(f"weights of shapes {model.shapes.shape} and {model.dense.shape} where {wanted} are wanted")
+    ends = np.cumsum(header["knots"])[:-1]
+    values, targets = (np.split(arrays[name], ends) for name in ("knot_values", "knot_targets"))
+    settings, report = header["settings"], header["report"]
+    return Scorer(
+        names=tuple(header["names"]),
+        settings=Settings(**settings | {"ridges": tuple(settings["ridges"])}),
+        model=model,
+        calibrations=tuple(map(calibration.Calibration, values, targets, header["slopes"])),
+        spearmans=tuple(header["spearmans"]),
+        ridge=header["ridge"],
+        page_share=header["page_share"],
+        page_auc=header["page_auc"],
+        page_auc_without=header["page_auc_without"],
+        report=Report(**report | {"by_corpus": tuple(tuple(row) for row in report["by_corpus"])}),
+    )
