@@ -12,7 +12,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -290,6 +290,75 @@ def commit(stage: Stage, mode: str, metadata: Mapping[str, str], drop: frozenset
     if version is None:
         raise RuntimeError(f"commit {stage.token} not found in the history of {stage.root}")
     return Written(name, stage.slice, version, stage.token, stage.num_rows, turn)
+
+
+def commit_together(stages: Sequence[Stage], metadata: Mapping[str, str]) -> list[Written]:
+    """Replace several slices of one table in one version: all of them show, or none. Doing it again changes nothing.
+
+    Raises:
+        RacingWriterError: another writer committed one of the slices since its stage was begun.
+        ValueError: the stages were not begun together (`stages_of`).
+    """
+    if len({(stage.root, stage.token) for stage in stages}) != 1:
+        raise ValueError("slices that are committed together are of one table and were begun together")
+    first = stages[0]
+    name, below = first.table.name, len(first.root) + 1
+    delta = open_or_create(first.root, first.table, first.storage_options)
+    commits = {stage.slice: commits_of(delta, name, stage.slice) for stage in stages}
+    if all(commits[s.slice] == s.seen + 1 for s in stages) and (done := _version_of(first)) is not None:
+        return [Written(name, s.slice, done, s.token, s.num_rows, s.seen + 1) for s in stages]
+    if overtaken := [stage.slice for stage in stages if commits[stage.slice] != stage.seen]:
+        raise RacingWriterError(f"another writer committed {name}:{', '.join(overtaken)} since this one began")
+    now, standing = int(time.time() * 1000), active_files(delta, first.root)
+    actions: list[AddAction | RemoveAction] = [action for stage in stages for action in stage.add_actions()]
+    actions += [
+        RemoveAction(path[below:], True, now, partition_values=dict(stage.partition))
+        for stage in stages
+        for path, _ in standing.get(stage.slice, [])
+    ]
+    try:
+        delta.create_write_transaction(
+            actions,
+            mode="append",
+            schema=delta_schema(first.table),
+            partition_by=list(first.table.partition_by),
+            commit_properties=CommitProperties(
+                custom_metadata={**metadata, "slices": " ".join(commits), "token": first.token},
+                max_commit_retries=MAX_COMMIT_RETRIES,
+                app_transactions=[Transaction(f"{name}:{stage.slice}", stage.seen + 1) for stage in stages],
+            ),
+        )
+    except CommitFailedError as error:
+        raise RacingWriterError(
+            f"another writer committed one of {name}:{', '.join(commits)} first; nothing was changed by this one "
+            f"({error})"
+        ) from error
+    version = _version_of(first)
+    if version is None:
+        raise RuntimeError(f"commit {first.token} not found in the history of {first.root}")
+    return [Written(name, s.slice, version, s.token, s.num_rows, s.seen + 1) for s in stages]
+
+
+def stages_of(
+    path: str, table: Table, partitions: Sequence[Mapping[str, str]], storage_options: dict[str, str] | None
+) -> list[Stage]:
+    """Begin several slices of a table that `commit_together` will make visible in one version.
+
+    Raises:
+        ValueError: not exactly the table's partition columns, or a value that cannot name a folder.
+    """
+    delta, token = open_or_create(path, table, storage_options), uuid.uuid4().hex[:16]
+    return [
+        Stage(
+            path,
+            table,
+            dict(each),
+            commits_of(delta, table.name, slice_name(table, each)),
+            storage_options,
+            token=token,
+        )
+        for each in partitions
+    ]
 
 
 def _version_of(stage: Stage) -> int | None:

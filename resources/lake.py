@@ -33,9 +33,11 @@ from resources.delta import (
     active_files,
     as_slice,
     commit,
+    commit_together,
     commits_of,
     open_or_create,
     slice_name,
+    stages_of,
 )
 from tier_tables import TABLES, TIER_LEDGER, Table, table
 
@@ -287,10 +289,19 @@ class Lake:
         Raises:
             ValueError: unknown table, not exactly its partition columns, or a value that cannot name a folder.
         """
-        described, folder = table(name), slice_name(table(name), partition)
+        return self.stages(name, [partition])[0]
+
+    def stages(self, name: str, partitions: Sequence[Mapping[str, str]]) -> list[Stage]:
+        """Begin writing several slices of a table; `commit_together` makes them one version, at the cost of one.
+
+        Raises:
+            ValueError: as `stage`.
+        """
+        described = table(name)
+        for partition in partitions:
+            slice_name(described, partition)  # refused before anything is made
         self.create()
-        delta = open_or_create(self.path(name), described, self.storage_options)
-        return Stage(self.path(name), described, dict(partition), commits_of(delta, name, folder), self.storage_options)
+        return stages_of(self.path(name), described, partitions, self.storage_options)
 
     def commit(self, stage: Stage, mode: str = "replace", run_id: str = "") -> Written:
         """Commit a staged slice: "replace" it whole, or "extend" it (then orphans of killed steps leave it).
@@ -311,10 +322,18 @@ class Lake:
             drop = frozenset(path[len(stage.root) + 1 :] for path in here - named)
         return commit(stage, mode, {"run_id": run_id}, drop)
 
-    def is_last(self, written: Written) -> bool:
-        """Whether nobody has committed the slice since: else finishing it would mix two steps' slices."""
-        delta = self._delta(written.table)
-        return delta is not None and commits_of(delta, written.table, written.slice) == written.turn
+    def commit_together(self, stages: Sequence[Stage], run_id: str = "") -> list[Written]:
+        """Replace the slices of stages that were begun together, in one version.
+
+        Raises:
+            RacingWriterError: another writer committed one of the slices since then.
+        """
+        return commit_together(stages, {"run_id": run_id})
+
+    def overtaken(self, written: Sequence[Written]) -> list[Written]:
+        """Those that somebody has committed again since: finishing them would mix two steps' slices."""
+        tables = {name: self._delta(name) for name in {w.table for w in written}}
+        return [w for w in written if _turn(tables[w.table], w) != w.turn]
 
     def replace(
         self, name: str, partition: Mapping[str, str], rows: pl.LazyFrame | pl.DataFrame, run_id: str = ""
@@ -374,6 +393,11 @@ class Lake:
             return []
         versions = sorted({s.version for s in self.slices(name)})
         return delta.vacuum(dry_run=False, full=True, keep_versions=versions)
+
+
+def _turn(delta: DeltaTable | None, written: Written) -> int:
+    """How often the slice has been committed by now; 0 where its table is gone."""
+    return 0 if delta is None else commits_of(delta, written.table, written.slice)
 
 
 def _with_partition(name: str, partition: Mapping[str, str] | None) -> Table:

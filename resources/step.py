@@ -90,7 +90,7 @@ class Step:
     ) -> None:
         if kind is not None:
             return
-        if overtaken := [f"{w.table} {w.slice}" for w in self._outputs if not self.lake.is_last(w)]:
+        if overtaken := [f"{w.table} {w.slice}" for w in self.lake.overtaken(self._outputs)]:
             raise RacingWriterError(f"another step committed {overtaken} meanwhile: {self.step} is not finished")
         self.lake.finish(
             {
@@ -125,6 +125,15 @@ class Step:
         written = self.lake.commit(stage, mode, self.run_id)
         self._outputs.append(written)
         return written
+
+    def stages(self, table: str, column: str, values: Sequence[str]) -> dict[str, Stage]:
+        """Begin writing this step's slices of `table`, one for each of `values` of the partition column `column`."""
+        partitions = [{**self.partition, column: value} for value in values]
+        return dict(zip(values, self.lake.stages(table, partitions), strict=True))
+
+    def commit_together(self, stages: Sequence[Stage]) -> None:
+        """Commit slices that were begun together, in one version; they show when the step ends."""
+        self._outputs += self.lake.commit_together(stages, self.run_id)
 
     def carry(self) -> None:
         """Stand by what this step wrote the last time: its slices stay as they are."""

@@ -14,7 +14,7 @@ L2_ANNOTATIONS = Table(
     (
         *doc_columns(),
         Column("dimension", pl.String, "what is rated, such as educational_value"),
-        Column("window", pl.Int64, "which part of the document was shown, 0 for the first"),
+        Column("part", pl.Int64, "which part of the document was shown, 0 for the first"),
         Column("char_start", pl.Int64, "where the window begins in l1_filtered.text"),
         Column("char_end", pl.Int64, "where it ends"),
         Column("rating", pl.Float64, "expected value over the options 0 to 5, rounded to 1e-4"),
@@ -22,7 +22,7 @@ L2_ANNOTATIONS = Table(
         Column("model", pl.String, "model that rated"),
         Column("prompt_version", pl.String, "prompt file and its hash"),
     ),
-    key=("doc_id", "window", "dimension", "model", "prompt_version"),
+    key=("doc_id", "part", "dimension", "model", "prompt_version"),
     partition_by=(),
 )
 

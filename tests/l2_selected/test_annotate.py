@@ -46,7 +46,7 @@ def test_rate_gives_a_row_for_each_document_and_dimension() -> None:
     found = annotate.rate(documents("long " * 50, "short"), model, TWO, told.append)
     assert found.errors.is_empty()
     assert found.annotations.schema == L2_ANNOTATIONS.schema
-    assert found.annotations.select("doc_id", "window", "char_start", "char_end", "dimension", "rating").rows() == [
+    assert found.annotations.select("doc_id", "part", "char_start", "char_end", "dimension", "rating").rows() == [
         (doc, 0, 0, end, dimension, 3.0)
         for doc, end in (("d0", 249), ("d1", 5))
         for dimension in sorted(TWO.dimensions)
@@ -59,7 +59,7 @@ def test_rate_gives_a_row_for_each_document_and_dimension() -> None:
 def test_rate_long_document_is_rated_in_windows_whose_spans_are_in_its_text() -> None:
     model = scripted()
     found = annotate.rate(documents(LONG), model, replace(TWO, max_tokens=60, max_windows=3), ignore)
-    spans = found.annotations.select("window", "char_start", "char_end").unique().sort("window").rows()
+    spans = found.annotations.select("part", "char_start", "char_end").unique().sort("part").rows()
     assert [window for window, _, _ in spans] == [0, 1, 2]
     asked = " ".join(model.prompts)
     assert all(fence(LONG[start:end]) in asked for _, start, end in spans)
@@ -195,9 +195,9 @@ def test_ratings_of_a_window_are_a_row_with_a_column_for_each_dimension() -> Non
     settings = replace(TWO, dimensions=tuple(ratings))
     rated = annotate.rate(documents("a"), ScriptedModel(lambda prompt: "", choice), settings, ignore)
     found = annotate.ratings_of(rated.annotations)
-    assert found.columns == ["doc_id", "window", "char_start", "char_end", "quality", *annotate.DIMENSIONS]
+    assert found.columns == ["doc_id", "part", "char_start", "char_end", "quality", *annotate.DIMENSIONS]
     mean = sum(5 * ratings[d] for d in annotate.QUALITY_DIMENSIONS) / len(annotate.QUALITY_DIMENSIONS)
-    expected = {"doc_id": "d0", "window": 0, "char_start": 0, "char_end": 1, "quality": pytest.approx(mean)}
+    expected = {"doc_id": "d0", "part": 0, "char_start": 0, "char_end": 1, "quality": pytest.approx(mean)}
     by_dimension = {d: 5 * ratings[d] if d in ratings else None for d in annotate.DIMENSIONS}
     assert found.row(0, named=True) == expected | by_dimension
 

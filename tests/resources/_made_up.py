@@ -26,6 +26,7 @@ def value(dtype: pl.DataType | pl.datatypes.DataTypeClass, index: int) -> object
         pl.String: f"Zürich 😀\n\t'\"\\ {index}" if index % 4 else "",
         pl.Int64: (-1) ** index * (2**53 + index),
         pl.Float64: index / 7 if index % 5 else float("inf"),
+        pl.Float32: index / 8 if index % 5 else float("inf"),
         pl.Boolean: index % 2 == 0,
         pl.Binary: bytes([0, 255, 195, 40]) + str(index).encode() if index % 4 else b"",
     }

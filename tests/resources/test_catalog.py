@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from _made_up import MAIL, NEWS, partition_of, put, rows, texts
+from _made_up import MAIL, NEWS, output, partition_of, put, rows, texts
 from polars.testing import assert_frame_equal
 
 from resources.catalog import catalog_path, open_catalog, refresh
@@ -46,12 +46,16 @@ def test_every_view_exists_on_an_empty_lake_with_its_types(lake: Lake) -> None:
         pl.Binary: "BLOB",
         pl.Datetime("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
         pl.List(pl.Float64): "DOUBLE[]",
+        pl.List(pl.Float32): "FLOAT[]",
+        pl.List(pl.Float32): "FLOAT[]",
+        table("scorers").schema["by_corpus"]: "STRUCT(corpus VARCHAR, num_labels BIGINT, spearman DOUBLE)[]",
         pl.List(pl.Int64): "BIGINT[]",
         pl.List(pl.String): "VARCHAR[]",
         table("l1_filtered").schema[
             "edits"
         ]: 'STRUCT(op VARCHAR, char_start BIGINT, char_end BIGINT, "text" VARCHAR)[]',
         table("l3_refined").schema["messages"]: 'STRUCT("role" VARCHAR, "content" VARCHAR)[]',
+        table("scorers").schema["by_corpus"]: "STRUCT(corpus VARCHAR, num_labels BIGINT, spearman DOUBLE)[]",
         table("tier_ledger").schema["input_versions"]: 'STRUCT("table" VARCHAR, "version" BIGINT, state VARCHAR)[]',
         table("tier_ledger").schema["output_versions"]: (
             'STRUCT("table" VARCHAR, slice VARCHAR, "version" BIGINT, token VARCHAR)[]'
@@ -64,6 +68,7 @@ def test_every_view_exists_on_an_empty_lake_with_its_types(lake: Lake) -> None:
             assert found == [(name, types[dtype]) for name, dtype in described.schema.items()], described.name
             assert one(catalog, f"SELECT count(*) FROM {described.name}") == 0
         assert one(catalog, "SELECT count(*) FROM funnel") == 0
+        assert one(catalog, "SELECT count(*) FROM tier_rounds") == 0
 
 
 @pytest.mark.parametrize("name", [t.name for t in TABLES])
@@ -105,6 +110,69 @@ def test_funnel_has_the_last_step_of_each_tier_and_partition(lake: Lake) -> None
     with open_catalog(lake) as catalog:
         found = catalog.execute("SELECT tier, corpus, rows_kept FROM funnel ORDER BY corpus").fetchall()
     assert found == [("l1", "mail", 2), ("l1", "news", 3)]
+
+
+def ledger(lake: Lake, step: str, corpus: str | None, round_: int | None, **columns: float) -> None:
+    """A finished step: of a partition, or of the whole lake where `corpus` is None."""
+    snapshot = None if corpus is None else "1"
+    lake.finish({"tier": step[:2], "step": step, "corpus": corpus, "snapshot": snapshot, "round": round_, **columns})
+
+
+def tier_rounds(lake: Lake, *columns: str) -> list[tuple[object, ...]]:
+    with open_catalog(lake) as catalog:
+        return catalog.execute(f"SELECT {', '.join(columns)} FROM tier_rounds ORDER BY tier, round").fetchall()
+
+
+def test_tier_rounds_count_a_step_to_the_round_that_stood(lake: Lake) -> None:
+    ledger(lake, "l1_filtered", "news", None, cpu_s=1.0)
+    ledger(lake, "l2_scorer", None, None, cpu_s=2.0)
+    ledger(lake, "l2_selected", "news", 1, cpu_s=4.0)
+    ledger(lake, "l2_scorer", None, None, cpu_s=8.0)
+    ledger(lake, "l3_refined", "news", None, cpu_s=16.0)
+    ledger(lake, "l2_selected", "news", 2, cpu_s=32.0)
+    ledger(lake, "l2_selected", "mail", 1, cpu_s=64.0)
+    ledger(lake, "l3_refined", "news", None, cpu_s=128.0)
+    assert tier_rounds(lake, "tier", "round", "cpu_s") == [
+        ("l1", 1, 1.0),
+        ("l2", 1, 2.0 + 4.0 + 8.0 + 64.0),
+        ("l2", 2, 32.0),
+        ("l3", 1, 16.0),
+        ("l3", 2, 128.0),
+    ]
+
+
+def test_tier_rounds_sum_rows_of_last_steps_and_costs_of_all(lake: Lake) -> None:
+    counts = {"rows_in": 10, "rows_kept": 4, "rows_rejected": 6, "tokens_in": 900, "tokens_rejected": 400}
+    ledger(lake, "l2_annotations", None, None, llm_s=30.0, prompt_tokens=700, cached_prompt_tokens=90, output_tokens=7)
+    ledger(lake, "l2_scores", "news", None, cpu_s=1.0, rows_in=99, rows_kept=99, tokens_kept=99)
+    ledger(lake, "l2_selected", "news", 1, cpu_s=2.0, rows_in=1, rows_kept=1, tokens_kept=1)
+    ledger(lake, "l2_selected", "news", 1, cpu_s=2.0, gpu_s=5.0, tokens_kept=500, **counts)
+    ledger(lake, "l2_selected", "mail", 1, cpu_s=3.0, tokens_kept=1_500, **counts)
+    names = "rows_in rows_kept rows_rejected tokens_in tokens_kept tokens_rejected cpu_s gpu_s llm_s".split()
+    assert tier_rounds(lake, *names) == [(20, 8, 12, 1_800, 2_000, 800, 8.0, 5.0, 30.0)]
+    asked = ("prompt_tokens", "cached_prompt_tokens", "output_tokens", "cpu_s_per_kept_million_tokens")
+    assert tier_rounds(lake, *asked) == [(700, 90, 7, 8.0 / 2_000 * 1e6)]
+
+
+def test_tier_rounds_of_a_tier_that_kept_nothing_have_no_cost_a_token(lake: Lake) -> None:
+    ledger(lake, "l2_scorer", None, None, cpu_s=2.0)
+    assert tier_rounds(lake, "rows_kept", "tokens_kept", "cpu_s_per_kept_million_tokens") == [(0, 0, None)]
+
+
+def test_tier_rounds_show_the_gain_of_the_last_verification(lake: Lake) -> None:
+    for step, corpus, round_ in (("l1_filtered", "news", None), ("l2_selected", "news", 1)):
+        ledger(lake, step, corpus, round_)
+    made = rows("verifications", 2, {}).with_columns(
+        reference_gain=pl.Series([0.5, -0.25]), reference_error=pl.Series([0.1, 0.2]), gates=pl.Series([True, False])
+    )
+    written = lake.replace("verifications", {}, made)
+    lake.finish({"tier": "l2", "step": "l2_verification", "output_versions": [output(written)]})
+    ledger(lake, "l2_selected", "news", 2)
+    assert tier_rounds(lake, "tier", "round", "reference_gain", "reference_error", "gates") == [
+        ("l1", 1, None, None, None),
+        ("l2", 1, -0.25, 0.2, False),
+        ("l2", 2, None, None, None),
+    ]
 
 
 def test_catalog_is_read_only(lake: Lake) -> None:

@@ -188,3 +188,39 @@ def test_commit_done_twice_by_a_retried_op_changes_nothing(lake: Lake) -> None:
     assert lake.version("l2_selected") == 1
     finish(lake, written[2])
     assert_frame_equal(lake.scan("l2_selected").collect(), rows("l2_selected", 2, NEWS))
+
+
+def scores(scorer: str, number: int) -> pl.DataFrame:
+    return rows("l2_scores", number, {"scorer": scorer, **NEWS})
+
+
+def test_commit_together_several_slices_are_one_version_and_leave_the_others(lake: Lake) -> None:
+    put(lake, "l2_scores", {"scorer": "old", **NEWS}, scores("old", 3))
+    before = lake.version("l2_scores")
+    for number in (2, 1):  # the second replaces the first
+        stages = lake.stages("l2_scores", [{"scorer": name, **NEWS} for name in ("a", "b")])
+        for stage, name in zip(stages, ("a", "b")):
+            stage.write(scores(name, number))
+        written = lake.commit_together(stages)
+        assert written == lake.commit_together(pickle.loads(pickle.dumps(stages)))
+        assert {w.version for w in written} == {lake.version("l2_scores")}
+        finish(lake, *written)
+    assert lake.version("l2_scores") == before + 2
+    for name, number in (("a", 1), ("b", 1), ("old", 3)):
+        assert_frame_equal(lake.scan("l2_scores", {"scorer": name}).collect(), scores(name, number))
+
+
+def test_commit_together_one_slice_overtaken_nothing_shows(lake: Lake) -> None:
+    stages = lake.stages("l2_scores", [{"scorer": name, **NEWS} for name in ("a", "b")])
+    for stage, name in zip(stages, ("a", "b")):
+        stage.write(scores(name, 2))
+    put(lake, "l2_scores", {"scorer": "b", **NEWS}, scores("b", 1))
+    with pytest.raises(RacingWriterError, match="another writer committed l2_scores:scorer=b"):
+        lake.commit_together(stages)
+    assert_frame_equal(lake.scan("l2_scores").collect(), scores("b", 1))
+
+
+def test_commit_together_of_stages_begun_apart_is_refused(lake: Lake) -> None:
+    apart = [lake.stage("l2_scores", {"scorer": name, **NEWS}) for name in ("a", "b")]
+    with pytest.raises(ValueError, match="begun together"):
+        lake.commit_together(apart)

@@ -40,7 +40,7 @@ QUALITY_DIMENSIONS: Final = ("general_quality", "educational_value")
 BATCH_WINDOWS: Final = 1_024
 TRY_LINES: Final = 64
 IDS: Final = ("doc_id", "corpus", "snapshot")
-ERRORS_SCHEMA: Final = {**dict.fromkeys(IDS, pl.String), "window": pl.Int64, "dimension": pl.String, "error": pl.String}
+ERRORS_SCHEMA: Final = {**dict.fromkeys(IDS, pl.String), "part": pl.Int64, "dimension": pl.String, "error": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def rate(documents: pl.DataFrame, model: LanguageModel, settings: Settings, move
     rows: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     shown, empty = _shown(documents, settings)
-    errors += [ids | {"window": None, "dimension": None, "error": "no_text"} for ids in empty]
+    errors += [ids | {"part": None, "dimension": None, "error": "no_text"} for ids in empty]
     num_asked, num_all = 0, sum(len(one.dimensions) for one in shown)
     for start in range(0, len(shown), BATCH_WINDOWS):
         asked = [(one, dimension) for one in shown[start : start + BATCH_WINDOWS] for dimension in one.dimensions]
@@ -101,7 +101,7 @@ def rate(documents: pl.DataFrame, model: LanguageModel, settings: Settings, move
         replies = model.choose(prompts, OPTIONS, progress=_scaled(move, num_asked, num_all, len(documents)))
         num_asked += len(asked)
         for (one, dimension), reply in zip(asked, replies, strict=True):
-            named = one.ids | {"window": one.window, "dimension": dimension}
+            named = one.ids | {"part": one.window, "dimension": dimension}
             if reply.probabilities is None:
                 errors.append(named | {"error": reply.error or "empty"})
             else:
@@ -109,20 +109,20 @@ def rate(documents: pl.DataFrame, model: LanguageModel, settings: Settings, move
                 rows.append(named | span | _rating(reply.probabilities, dimension, model.name))
     move(len(documents))
     return Rated(
-        pl.DataFrame(rows, schema=L2_ANNOTATIONS.schema).sort("doc_id", "window", "dimension"),
-        pl.DataFrame(errors, schema=ERRORS_SCHEMA).sort("doc_id", "window", "dimension"),
+        pl.DataFrame(rows, schema=L2_ANNOTATIONS.schema).sort("doc_id", "part", "dimension"),
+        pl.DataFrame(errors, schema=ERRORS_SCHEMA).sort("doc_id", "part", "dimension"),
     )
 
 
 def ratings_of(annotations: pl.DataFrame) -> pl.DataFrame:
     """What scorers learn, one row a window: [doc_id, window, char_start, char_end, quality, one column for each of
     DIMENSIONS], null where a dimension was not rated; `quality` is the mean of what there is of QUALITY_DIMENSIONS."""
-    keys = ["doc_id", "window", "char_start", "char_end"]
+    keys = ["doc_id", "part", "char_start", "char_end"]
     wide = annotations.group_by(keys).agg(
         pl.col("rating").filter(pl.col("dimension") == dimension).mean().alias(dimension) for dimension in DIMENSIONS
     )
     quality = pl.mean_horizontal(QUALITY_DIMENSIONS).round(4).alias("quality")
-    return wide.with_columns(quality).select(*keys, "quality", *DIMENSIONS).sort("doc_id", "window")
+    return wide.with_columns(quality).select(*keys, "quality", *DIMENSIONS).sort("doc_id", "part")
 
 
 def try_annotate(lines: Iterator[dict[str, Any]], model: LanguageModel, settings: Settings) -> Iterator[dict[str, Any]]:
