@@ -21,7 +21,7 @@ import duckdb
 import polars as pl
 
 from resources.lake import Lake
-from tier_tables import TABLES, Table
+from tier_tables import MAIN_TABLES, TABLES, Table
 
 # Views that show more, or other rows, than their own files: text is joined in where it is read.
 JOINED = {
@@ -29,7 +29,11 @@ JOINED = {
         SELECT s.*, t.text, t.title, t.language, t.domain, t.num_tokens
         FROM l2_selected_rows s LEFT JOIN l1_filtered t USING (corpus, snapshot, doc_id)""",
 }
-FUNNEL = """
+COUNTED = ("rows_in", "rows_kept", "rows_rejected", "tokens_in", "tokens_kept", "tokens_rejected")
+ASKED = ("prompt_tokens", "cached_prompt_tokens", "output_tokens")
+MAIN_STEPS = ", ".join(f"'{main.name}'" for main in MAIN_TABLES.values())
+# Views of their own: what stands of each partition, and what each tier cost in each round.
+FUNNEL = f"""
     CREATE VIEW funnel AS
     WITH last AS (
         SELECT * FROM tier_ledger WHERE corpus IS NOT NULL
@@ -41,7 +45,34 @@ FUNNEL = """
     SELECT tier, corpus, snapshot, rows_in, rows_kept, rows_rejected, tokens_in, tokens_kept, tokens_rejected,
            costs.cpu_s, costs.prompt_tokens, costs.output_tokens, finished_at
     FROM last JOIN costs USING (tier, corpus, snapshot)
-    WHERE step IN ('l0_raw', 'l1_filtered', 'l2_selected', 'l3_refined', 'l4_facts')"""
+    WHERE step IN ({MAIN_STEPS})"""
+# A step that names no round counts to the latest round of which a selection had finished by then, before all to the
+# first. Costs are those of every finished step, repeated ones too; rows and tokens those of each partition's last.
+TIER_ROUNDS = f"""
+    CREATE VIEW tier_rounds AS
+    WITH steps AS (
+        SELECT * REPLACE (coalesce(round, max(round) OVER (ORDER BY finished_at), 1) AS round) FROM tier_ledger),
+    costs AS (
+        SELECT tier, round, {", ".join(f"sum({name}) AS {name}" for name in ("cpu_s", "gpu_s", "llm_s"))},
+               {", ".join(f"sum({name})::BIGINT AS {name}" for name in ASKED)}
+        FROM steps GROUP BY tier, round),
+    standing AS (
+        SELECT * FROM steps WHERE step IN ({MAIN_STEPS}) AND corpus IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY step, corpus, snapshot, round ORDER BY finished_at DESC) = 1),
+    rows AS (
+        SELECT tier, round, {", ".join(f"sum({name})::BIGINT AS {name}" for name in COUNTED)}
+        FROM standing GROUP BY tier, round),
+    verified AS (
+        SELECT 'l2' AS tier, (SELECT max_by(round, finished_at) FROM steps WHERE step = 'l2_verification') AS round,
+               reference_gain, reference_error, gates
+        FROM verifications QUALIFY row_number() OVER () = count(*) OVER ())
+    SELECT tier, round, {", ".join(f"coalesce({name}, 0) AS {name}" for name in COUNTED)},
+           cpu_s, gpu_s, llm_s, {", ".join(ASKED)},
+           cpu_s / nullif(tokens_kept, 0) * 1e6 AS cpu_s_per_kept_million_tokens,
+           reference_gain, reference_error, gates
+    FROM costs LEFT JOIN rows USING (tier, round) LEFT JOIN verified USING (tier, round)
+    ORDER BY tier, round"""
+VIEWS = (FUNNEL, TIER_ROUNDS)
 
 
 def catalog_path(lake: Lake) -> Path:
@@ -93,7 +124,7 @@ def _wanted(lake: Lake) -> dict[str, object]:
     return {
         "root": lake.root,
         "versions": {t.name: lake.version(t.name) for t in TABLES if not t.stepped},
-        "views": hashlib.blake2b(repr((TABLES, JOINED, FUNNEL)).encode(), digest_size=8).hexdigest(),
+        "views": hashlib.blake2b(repr((TABLES, JOINED, VIEWS)).encode(), digest_size=8).hexdigest(),
     }
 
 
@@ -130,7 +161,8 @@ def _build(lake: Lake, path: Path, shown: dict[str, object]) -> None:
             connection.execute(f"COMMENT ON VIEW {name} IS {_literal(table.meaning)}")
         for name, query in JOINED.items():
             connection.execute(f"CREATE VIEW {name} AS {query}")
-        connection.execute(FUNNEL)
+        for query in VIEWS:
+            connection.execute(query)
         connection.execute("COMMIT")
 
 
