@@ -1,4 +1,5 @@
-"""The funnel of the whole lake, read from the catalog by DuckDB: documents, tokens and costs by tier and corpus."""
+"""The funnel of the whole lake, read from the catalog by DuckDB: documents, tokens and costs by tier and corpus,
+and by tier and round."""
 
 import dagster as dg
 import duckdb
@@ -6,7 +7,7 @@ import polars as pl
 from dagster_duckdb import DuckDBResource
 
 from resources.catalog import refresh
-from resources.charts import stacked_bars
+from resources.charts import bars, stacked_bars
 from resources.lake import Lake
 from resources.report import drop_reasons
 
@@ -18,6 +19,10 @@ TIERS = """
     SELECT tier, sum(rows_in)::BIGINT AS rows_in, sum(rows_kept)::BIGINT AS rows_kept,
            sum(rows_rejected)::BIGINT AS rows_rejected, sum(tokens_kept)::BIGINT AS tokens_kept
     FROM funnel GROUP BY tier ORDER BY tier"""
+ROUNDS = """
+    SELECT tier, round, tokens_kept, cpu_s, gpu_s, llm_s, prompt_tokens, cached_prompt_tokens, output_tokens,
+           cpu_s_per_kept_million_tokens, reference_gain, reference_error, gates
+    FROM tier_rounds ORDER BY tier, round"""
 REASONS = """
     SELECT tier, corpus AS name, reason AS part, count(*) AS count FROM verdicts GROUP BY ALL"""
 
@@ -32,8 +37,17 @@ def funnel(lake: dg.ResourceParam[Lake], catalog: DuckDBResource) -> dg.Material
     """Rows, tokens and costs of every tier and corpus, as they stand in the catalog; drop reasons as pictures."""
     refresh(lake)
     with catalog.get_connection() as connection:
-        rows, tiers, reasons = (read(connection, query) for query in (FUNNEL, TIERS, REASONS))
+        rows, tiers, rounds, reasons = (read(connection, query) for query in (FUNNEL, TIERS, ROUNDS, REASONS))
     told: dict[str, dg.MetadataValue] = {}
+    costs = rounds.filter(pl.col("cpu_s_per_kept_million_tokens") > 0).select(
+        pl.col("tier").alias("name"),
+        pl.format("round {}", "round").alias("part"),
+        pl.col("cpu_s_per_kept_million_tokens").alias("value"),
+    )
+    if len(costs):
+        told["cost_by_round"] = dg.MetadataValue.md(
+            bars(costs.sort("part", "name"), "cost by tier and round", "CPU seconds a million tokens kept")
+        )
     for tier in reasons["tier"].unique().sort():
         found = reasons.filter(tier=tier)
         by_reason = found.group_by(reason="part").agg(pl.col("count").sum())
@@ -44,6 +58,7 @@ def funnel(lake: dg.ResourceParam[Lake], catalog: DuckDBResource) -> dg.Material
             "documents_in_l2": int(rows.filter(tier="l2")["rows_kept"].sum()),
             "facts": int(rows.filter(tier="l4")["rows_kept"].sum()),
             "tiers": _records(tiers),
+            "tier_rounds": _records(rounds),
             **told,
             "funnel": _records(rows),
         }
