@@ -71,9 +71,9 @@ def test_token_losses_in_batches_are_those_of_each_chunk_and_teach_nothing(monke
 
 def test_step_that_diverges_raises_and_names_the_step() -> None:
     trainer, _ = trained(0, 2)
-    with pytest.raises(FloatingPointError, match=r"step \d+: loss nan"):
-        for step in range(5):
-            trainer.step(chunks(step), float("inf"))
+    trainer.step(chunks(2), float("inf"))
+    with pytest.raises(FloatingPointError, match="step 3: loss nan"):
+        trainer.step(chunks(3), 1e-2)
 
 
 def test_trainer_of_a_folder_takes_its_architecture_with_the_settings_vocabulary(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ import polars as pl
 from algorithms.learning_rates import wsd
 from resources.trainer import ModelSettings, OptimizerSettings, Trainer, device
 from resources.workers import Died, Workers
-from tier_assets.l2_selected.verify_data import CONTINUED_TOKENS, Data, Sample, Settings, TooLittle, assemble, tokenise
+from tier_assets.l2_selected.verify_data import Data, Sample, Settings, TooLittle, assemble, tokenise
 
 CONFIDENCE: Final = 0.95
 TOO_SMALL: Final = "too small to gate: no gain is claimed"
@@ -274,7 +274,7 @@ def _measure(trainer: Trainer, sample: Sample) -> dict[str, float]:
     """The measures at the end of an anneal, by their names in `verification_curves`."""
     by_domain = {domain: float(trainer.token_losses(chunks).mean()) for domain, chunks in sample.general}
     num_passages, num_options, length = sample.passages_PKL.shape
-    losses = trainer.token_losses(sample.passages_PKL.reshape(-1, length))[:, -CONTINUED_TOKENS:].mean(axis=1)
+    losses = trainer.token_losses(sample.passages_PKL.reshape(-1, length))[:, -(length - length // 2) :].mean(axis=1)
     losses_PK = losses.reshape(num_passages, num_options)
     measures = {
         "reference": float(trainer.token_losses(sample.reference_RC).mean()),

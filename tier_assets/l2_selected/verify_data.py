@@ -38,12 +38,13 @@ CHARS_PER_TOKEN: Final = 4
 # Times the text that one seed trains on: each draws its own, so that the spread over the seeds holds that of the draw.
 BASE_DRAWS: Final = 2
 CANDIDATE_DRAWS: Final = 5
+# Windows are drawn from these, the first by the hash of their ids: 50 bytes a window, some ten windows a document.
+MAX_DOCUMENTS: Final = 200_000
 MIN_DOMAIN_CHUNKS: Final = 2
 TOKENIZER_CHARS: Final = 2_000_000
 OPTIONS: Final = 4
-# A passage: what is shown, and the continuation to be told from others.
-SHOWN_TOKENS: Final = 32
-CONTINUED_TOKENS: Final = 32
+# A passage, or the whole context where it is shorter: the first half is shown, the second is to be told from others.
+PASSAGE_TOKENS: Final = 64
 WINDOW: Final = ("doc_id", "domain", "char_start")
 
 
@@ -128,12 +129,12 @@ class Sample:
 
 
 def role(doc_id: str) -> Role:
-    """What the document is to every verification, by a hash of its id.
+    """What the document is to every verification.
 
     >>> [role(f"d{i}") for i in range(4)]
-    ['pool', 'pool', 'pool', 'pool']
+    ['pool', 'pool', 'reference', 'pool']
     """
-    share = int.from_bytes(_key(doc_id)[:8], "big") / 2**64
+    share = _share(doc_id)
     if share < REFERENCE_SHARE:
         return "reference"
     return "general" if share < REFERENCE_SHARE + GENERAL_SHARE else "pool"
@@ -150,7 +151,10 @@ def choose(documents: pl.DataFrame, selected: pl.Series, ratings: pl.DataFrame, 
     Raises:
         TooLittle: too little text or too few rated documents; the message names the least that will do.
     """
-    roles = documents.sort("doc_id").with_columns(role=pl.col("doc_id").map_elements(role, return_dtype=pl.String))
+    roles = documents.with_columns(
+        role=pl.col("doc_id").map_elements(role, return_dtype=pl.String),
+        share=pl.col("doc_id").map_elements(_share, return_dtype=pl.Float64),
+    ).sort("share", "doc_id")
     pool, rated, general = (roles.filter(pl.col("role") == name) for name in ("pool", "reference", "general"))
     if general.height < MIN_GENERAL_DOCUMENTS:
         raise TooLittle(f"{general.height} held-out documents of all domains; {MIN_GENERAL_DOCUMENTS} are needed")
@@ -211,14 +215,17 @@ def tokenise(data: Data, settings: Settings) -> Sample:
     tokenizer = learn_tokenizer(_some_text(data.base), settings.model.vocab)
     packed = [pack(encode(tokenizer, rows["text"]), length, END_ID) for rows in groups]
     sizes = [len(chunks) for chunks in packed]
-    general = encode(tokenizer, data.general["text"])
+    # A window of Chinese is a dozen chunks of single bytes: cut to one, it does not outvote the other windows.
+    reference, general = (
+        [tokens[:length] for tokens in encode(tokenizer, rows["text"])] for rows in (data.reference, data.general)
+    )
     sample = Sample(
         chunks_NC=np.concatenate(packed),
         in_base_N=np.repeat([True, True, False], sizes),
         in_candidate_N=np.repeat([True, False, True], sizes),
-        reference_RC=pack(encode(tokenizer, data.reference["text"]), length, END_ID)[: settings.reference_chunks],
+        reference_RC=pack(reference, length, END_ID)[: settings.reference_chunks],
         general=_by_domain(data.general["domain"], general, settings, length),
-        passages_PKL=_passages(data.general, general, settings.passages),
+        passages_PKL=_passages(data.general, general, settings),
     )
     _check(sample, settings)
     return sample
@@ -261,6 +268,7 @@ def _windows(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     size = _window_chars(settings)
     windows = (
         rows.filter(pl.col("num_chars") > 0)
+        .head(MAX_DOCUMENTS)
         .with_columns(char_start=pl.int_ranges(0, pl.col("num_chars"), size))
         .explode("char_start")
         .with_columns(chars=pl.min_horizontal(pl.col("num_chars") - pl.col("char_start"), size))
@@ -303,11 +311,12 @@ def _by_domain(
     return tuple((name, found) for name, found in chunks.items() if len(found) >= MIN_DOMAIN_CHUNKS)
 
 
-def _passages(rows: pl.DataFrame, tokens: list[Tokens], count: int) -> Tokens:
-    """[P, OPTIONS, SHOWN + CONTINUED]: what follows a passage, and what follows one in three other documents of the
+def _passages(rows: pl.DataFrame, tokens: list[Tokens], settings: Settings) -> Tokens:
+    """[P, OPTIONS, PASSAGE_TOKENS]: what follows half a passage, and what follows one in three other documents of the
     same domain, the domains in turn. Always the same passages for the same documents."""
     random = np.random.default_rng(0)
-    size = SHOWN_TOKENS + CONTINUED_TOKENS
+    count, size = settings.passages, min(PASSAGE_TOKENS, settings.model.context)
+    shown = size // 2
     found: dict[str, list[list[Tokens]]] = {}
     for name in rows["domain"].unique().sort():
         documents: dict[str, list[Tokens]] = {}
@@ -321,12 +330,13 @@ def _passages(rows: pl.DataFrame, tokens: list[Tokens], count: int) -> Tokens:
         for place in random.permutation(len(texts))[:count]:
             doc_id, text = texts[place]
             others = [other for other in random.permutation(ids) if other != doc_id][: OPTIONS - 1]
-            endings = [documents[other][random.integers(len(documents[other]))][SHOWN_TOKENS:] for other in others]
-            options = [np.concatenate([text[:SHOWN_TOKENS], ending]) for ending in (text[SHOWN_TOKENS:], *endings)]
+            endings = [documents[other][random.integers(len(documents[other]))][shown:] for other in others]
+            options = [np.concatenate([text[:shown], ending]) for ending in (text[shown:], *endings)]
             found.setdefault(name, []).append(options)
     in_turn = [options[turn] for turn in range(count) for options in found.values() if turn < len(options)][:count]
     return np.array(in_turn, dtype=np.int32).reshape(-1, OPTIONS, size)
 
 
-def _key(doc_id: str) -> bytes:
-    return hashlib.blake2b(f"verify:{doc_id}".encode(), digest_size=16).digest()
+def _share(doc_id: str) -> float:
+    """A number from 0 to 1, evenly spread, always the same for a document."""
+    return int.from_bytes(hashlib.blake2b(f"verify:{doc_id}".encode(), digest_size=8).digest(), "big") / 2**64
