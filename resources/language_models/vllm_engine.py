@@ -121,7 +121,18 @@ class VllmModel:
             )
             for prompt in prompts
         ]
+        if (fast := self._fast_tokenizer) is not None:
+            return [encoding.ids for encoding in fast.encode_batch_fast(texts, add_special_tokens=False)]
         return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+    @functools.cached_property
+    def _fast_tokenizer(self) -> Any:
+        """What does the work inside most tokenizers, without the offsets and masks that cost as much again."""
+        fast = getattr(self._tokenizer, "backend_tokenizer", None)
+        if fast is not None:
+            fast.no_truncation()
+            fast.no_padding()
+        return fast
 
     def _without_control_tokens(self, prompt: str) -> str:
         """A document that spells `<|im_end|>` must not end the user's turn: the token is broken by a space."""

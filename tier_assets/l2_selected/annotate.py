@@ -34,8 +34,14 @@ DIMENSIONS: Final = (
     "safety",
     *CODE_DIMENSIONS,
 )
-# `quality` is their mean: those that the bundled model judges well.
+# `quality` is their mean: the two that the bundled model judges best (article against boilerplate).
 QUALITY_DIMENSIONS: Final = ("general_quality", "educational_value")
+# How far, in points of 0 to 5, a sentence that asks for a good rating moves `quality` when it ends a document of 600
+# characters, beyond what a harmless sentence of its length does: the mean over documents and the worst document, by the
+# worst of nine wordings; and the worst under the scorer that learnt from the ratings.
+INJECTION_MEAN_BOUND: Final = 0.3
+INJECTION_BOUND: Final = 0.6
+SCORER_INJECTION_BOUND: Final = 0.25
 # Windows a call: bounds the memory of the prompts (some 4 kB each, one a dimension) and the order by length.
 BATCH_WINDOWS: Final = 1_024
 TRY_LINES: Final = 64
@@ -62,7 +68,7 @@ SMOKE: Final = Settings(size=150, max_windows=1)
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """Rows of `l2_annotations`, and [doc_id, corpus, snapshot, window, dimension, error] of what has no rating; an
+    """Rows of `l2_annotations`, and [doc_id, corpus, snapshot, part, dimension, error] of what has no rating; an
     error of a whole document bears neither window nor dimension."""
 
     annotations: pl.DataFrame
@@ -115,7 +121,7 @@ def rate(documents: pl.DataFrame, model: LanguageModel, settings: Settings, move
 
 
 def ratings_of(annotations: pl.DataFrame) -> pl.DataFrame:
-    """What scorers learn, one row a window: [doc_id, window, char_start, char_end, quality, one column for each of
+    """What scorers learn, one row a window: [doc_id, part, char_start, char_end, quality, one column for each of
     DIMENSIONS], null where a dimension was not rated; `quality` is the mean of what there is of QUALITY_DIMENSIONS."""
     keys = ["doc_id", "part", "char_start", "char_end"]
     wide = annotations.group_by(keys).agg(
@@ -219,8 +225,11 @@ __all__ = [
     "CODE_DIMENSIONS",
     "DEFAULT",
     "DIMENSIONS",
+    "INJECTION_BOUND",
+    "INJECTION_MEAN_BOUND",
     "OPTIONS",
     "QUALITY_DIMENSIONS",
+    "SCORER_INJECTION_BOUND",
     "SMOKE",
     "Rated",
     "Settings",
