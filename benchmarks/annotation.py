@@ -2,8 +2,8 @@
 
 Ours is `rate` behind the replay cache of a real lake, from texts to rows: windows, prompts, chat template, tokens,
 keys, commits. The peer is `LLM.generate` on the same token ids, made beforehand, in the same order, and gives the
-probabilities of the same options. Both begin with an empty prefix cache; they run in turns, in one process, on one engine.
-Some minutes on two cores.
+probabilities of the same options. Both begin with an empty prefix cache and run in turns, in one process, on one
+engine. Some minutes on two cores.
 """
 
 from __future__ import annotations
