@@ -38,7 +38,7 @@ DIMENSIONS: Final = (
 QUALITY_DIMENSIONS: Final = ("general_quality", "educational_value")
 # How far, in points of 0 to 5, a sentence that asks for a good rating moves `quality` when it ends a document of 600
 # characters, beyond what a harmless sentence of its length does: the mean over documents and the worst document, by the
-# worst of nine wordings; and the worst under the scorer that learnt from the ratings.
+# worst of ten wordings; and the worst under the scorer that learnt from the ratings.
 INJECTION_MEAN_BOUND: Final = 0.3
 INJECTION_BOUND: Final = 0.6
 SCORER_INJECTION_BOUND: Final = 0.25
