@@ -3,14 +3,16 @@
 Papers: feature hashing, https://arxiv.org/abs/0902.2206; bags of word n-grams, https://arxiv.org/abs/1607.01759; square
 roots of shares (Hellinger kernel), Arandjelovic and Zisserman, CVPR 2012.
 
-    score_m(d) = b_m + sum_{h in H(d)} w_hm / sqrt(|H(d)|) + sum_s u_sm * sqrt(share_ds) + sum_k v_km * x_dk
+    score_m(d) = b_m + sum_{h in H(d)} w_hm / sqrt(|H(d)|) + sum_s u_sm * sqrt(share_ds) + f_m * full_d
+                 + sum_k v_km * x_dk
 
     H(d)      set of hashes of the words and word pairs of d, each counted once
     share_ds  share of the neighbouring tokens of d whose shapes are the pair s: a short word before a long one, a word
               before a comma, a capitalised word at the end of the text ... (11 x 11 pairs, language left aside)
+    full_d    log(1 + min(words of d, 32)) / log(33): 1 for a window of text, less for a line
     x_dk      character statistics (DENSE), standardised by mean_k, scale_k and clipped to +-3
     m         output: one hashing pass gives the values of all models
-    w, u, v   ridge: argmin sum_i c_i (y_i - X_i beta)^2 + ridge * |beta|^2, by LSQR, for all kinds together
+    w, u, f, v   ridge: argmin sum_i c_i (y_i - X_i beta)^2 + ridge * |beta|^2, by LSQR, for all kinds together
 
 Where we differ: presence instead of counts (a page that repeats itself gains nothing); every punctuation mark is a
 word (", ." patterns tell prose from menus); digits are all 0; a code point of a script without spaces is a word.
@@ -33,10 +35,12 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from algorithms.hashed_text import BUCKETS, DENSE, SHAPES, STATISTICS, read
+from algorithms.hashed_text import BUCKETS, DENSE, FULLNESS, SHAPES, STATISTICS, read
 
 # Columns of a design matrix: the buckets, the shapes, the statistics, the constant.
 NUM_COLUMNS: Final = BUCKETS + SHAPES + STATISTICS + 1
+# The design's column of the fullness.
+FULL_COLUMN: Final = BUCKETS + FULLNESS
 # Scale of a standardised statistic beside rows of n-grams and of shapes, both of length 1. Of .03 to 1, .1 had the best
 # cross-validated Spearman (.66; 1: .60) on 150 ratings of eleven corpora.
 DENSE_WEIGHT: Final = 0.1
@@ -67,8 +71,8 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Of N texts: `ngrams` CSR [N, BUCKETS] with rows of length 1, `shapes` [N, SHAPES] with rows of length 1, `dense`
-    [N, len(DENSE)] as measured."""
+    """Of N texts: `ngrams` CSR [N, BUCKETS] with rows of length 1, `shapes` [N, SHAPES] (square roots of shares, the
+    fullness behind them), `dense` [N, len(DENSE)] as measured."""
 
     ngrams: sparse.csr_matrix
     shapes: np.ndarray
@@ -232,6 +236,7 @@ def _predict(
 __all__ = [
     "BUCKETS",
     "DENSE",
+    "FULL_COLUMN",
     "NUM_COLUMNS",
     "SHAPES",
     "Features",

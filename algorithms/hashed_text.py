@@ -1,8 +1,8 @@
 """A text read once by compiled code: hashes of its words and pairs, the transitions of its word shapes, statistics.
 
-In: UTF-8 bytes of texts in one buffer. Out: distinct buckets (each counted once), SHAPES shares of neighbouring shapes
-and STATISTICS, as `hashed_ngrams` explains them. About 8 us a kB on one core. No Python objects, no threads, and the
-interpreter's lock is not held.
+In: UTF-8 bytes of texts in one buffer. Out: distinct buckets (each counted once), shares of neighbouring shapes with
+the fullness behind them (SHAPES), and STATISTICS, as `hashed_ngrams` explains them. About 8 us a kB on one core. No
+Python objects, no threads, and the interpreter's lock is not held.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ SPACE, LETTER, UPPER, DIGIT, PUNCTUATION, SYMBOL, UNSPACED = range(7)
 # Shapes of tokens; EDGE is the beginning and the end of the text.
 SHORT, LONG, CAPITALISED, CAPITALS, NUMBER, COMMA, STOP, MARK, SIGN, CHARACTER, EDGE = range(11)
 NUM_SHAPES: Final = 11
-SHAPES: Final = NUM_SHAPES * NUM_SHAPES
+FULLNESS: Final = NUM_SHAPES * NUM_SHAPES  # where the fullness stands, behind the pairs of shapes
+SHAPES: Final = FULLNESS + 1
+# A text of so many words is full: a window of any language has more, a line or a caption has less.
+FULL_WORDS: Final = 32
 # What is counted along the way.
 WORDS, LETTERS, STARTS_UPPER, SHORT_WORDS, LONG_WORDS, COMMAS, STOPS, DISTINCT, TOKENS = range(9)
 
@@ -206,9 +209,10 @@ def read(
         tally[TOKENS] += 1
         previous, before, i = word, shape, after
     shapes[before * NUM_SHAPES + EDGE] += 1.0
-    for k in range(SHAPES):
+    for k in range(FULLNESS):
         if shapes[k] > 0.0:
             shapes[k] = np.sqrt(shapes[k] / (tally[TOKENS] + 1))
+    shapes[FULLNESS] = np.log1p(min(tally[WORDS], FULL_WORDS)) / np.log1p(FULL_WORDS)
     _measure(counts, tally, statistics)
     return at
 

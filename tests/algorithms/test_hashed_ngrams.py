@@ -92,11 +92,16 @@ SHAPES = ("short", "long", "Cap", "CAPS", "number", ",", "stop", "mark", "sign",
     ],
 )
 def test_features_shapes_are_the_square_roots_of_the_shares_of_neighbours(text: str, pairs: list[str]) -> None:
-    shares = hn.features(pl.Series([text]), 100).shapes[0] ** 2
+    shares = hn.features(pl.Series([text]), 100).shapes[0, :-1] ** 2
     found = {
         f"{SHAPES[k // len(SHAPES)]} {SHAPES[k % len(SHAPES)]}": shares[k] * len(pairs) for k in np.flatnonzero(shares)
     }
     assert found == pytest.approx({pair: pairs.count(pair) for pair in pairs})
+
+
+@pytest.mark.parametrize(("words", "full"), [(0, 0.0), (1, 0.198), (31, 0.991), (32, 1.0), (33, 1.0), (500, 1.0)])
+def test_features_fullness_grows_with_words_up_to_a_windows_worth(words: int, full: float) -> None:
+    assert hn.features(pl.Series(["word " * words]), 10_000).shapes[0, -1] == pytest.approx(full, abs=1e-3)
 
 
 def test_features_max_bytes_cuts_and_half_a_character_is_harmless() -> None:

@@ -83,7 +83,7 @@ def test_fit_dimension_with_too_few_ratings_is_left_out() -> None:
 
 
 def test_fit_page_labels_teach_what_the_ratings_do_not_show(fitted: sc.Scorer) -> None:
-    texts = pl.Series(["beta alpha gamma alpha delta", "beta omega gamma omega delta"])
+    texts = pl.Series(["beta alpha gamma alpha delta " * 8, "beta omega gamma omega delta " * 8])
     kept, cut = sc.scores(fitted, texts)["quality"]
     assert kept > cut
     assert fitted.page_share > 0
@@ -102,6 +102,29 @@ def test_fit_page_labels_that_contradict_the_ratings_get_a_small_share() -> None
     found = sc.fit(windows, pages, sc.DEFAULT)
     assert found.page_share < 1.0
     assert found.report.spearman > 0.8
+
+
+def test_fit_page_labels_of_two_corpora_hold_across_corpora() -> None:
+    pages = pl.concat([labelled_pages(10, 1), labelled_pages(10, 2).with_columns(corpus=pl.lit("mail"))])
+    assert sc.fit(mixed_windows(160, 1), pages, sc.DEFAULT).report.spearman_across > 0.9
+
+
+def test_scores_of_a_text_that_goes_on_rise_until_it_is_full(fitted: sc.Scorer) -> None:
+    rising = sc.scores(fitted, pl.Series([" ".join(PROSE[:6]), " ".join((PROSE * 9)[:20]), " ".join((PROSE * 9)[:40])]))
+    assert rising["quality"].is_sorted()
+    longer = sc.scores(fitted, pl.Series([" ".join(PROSE * 9), " ".join(PROSE * 90)]))["quality"]
+    assert longer[0] == pytest.approx(longer[1], abs=0.2)
+
+
+def test_rated_rows_are_windows_and_their_lines_and_sentences() -> None:
+    windows = pl.DataFrame({"text": ["One. Two is 2.5 here!\n\nThree", None]})
+    assert linear_fit.rated_rows(windows).rows() == [
+        (0, "One. Two is 2.5 here!\n\nThree", True),
+        (1, "", True),
+        (0, "One.", False),
+        (0, "Two is 2.5 here!", False),
+        (0, "Three", False),
+    ]
 
 
 def test_page_rows_are_pieces_and_whole_blocks_each_once() -> None:
