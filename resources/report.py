@@ -126,6 +126,11 @@ def _sample_table(samples: pl.DataFrame) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
+def table_of(frame: pl.DataFrame) -> dg.TableMetadataValue:
+    """A small frame as a table of the page; lists are left to their own entries."""
+    return _sample_table(frame)
+
+
 def _shown(row: Iterable[object]) -> list[str | int | float | bool | None]:
     """A row's values as a table of the page takes them; texts in one line, cut."""
     return [value if isinstance(value, int | float | None) else _cut(str(value)) for value in row]

@@ -45,4 +45,5 @@ def imported(file: Path) -> set[str]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_room_of_a_tier_knows_dagster_in_its_assets_only(room: str) -> None:
     knowing = [f.name for f in (ROOT / "tier_assets" / room).rglob("*.py") if "dagster" in imported(f)]
-    assert knowing == ["assets.py"]
+    assert "assets.py" in knowing
+    assert all(name.endswith("assets.py") for name in knowing)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tier_assets.cli_rows import rows
+from tier_assets.cli_shared import CORPUS, SNAPSHOT, BadInput, chosen_keys, open_lake
 from tier_tables import TIERS
 
 if TYPE_CHECKING:
@@ -23,16 +25,7 @@ app = typer.Typer(
     "`LAKE_ROOT` names the lake (default `.lake`), `LAKE_LLM` the language model (default: the bundled one). "
     "Results go to standard output, all else to standard error.",
 )
-CORPUS = Annotated[str | None, typer.Option(help="Only this corpus.", metavar="C")]
-SNAPSHOT = Annotated[str | None, typer.Option(help="Only this snapshot.", metavar="S")]
-
-
-class BadInput(typer.Exit):
-    """One clear line on standard error, exit status 2."""
-
-    def __init__(self, message: object) -> None:
-        typer.echo(f"lake: {message}", err=True)
-        super().__init__(2)
+app.add_typer(rows)
 
 
 @app.command()
@@ -55,7 +48,7 @@ def ingest(
     from tier_assets.l0_raw.expect import expect_languages
     from tier_assets.l0_raw.ingest import ingest as register
 
-    lake = _lake()
+    lake = open_lake()
     for path in src:
         try:
             rows = register(lake, path, corpus=corpus, snapshot=snapshot, licence=licence, format=format, link=link)
@@ -85,8 +78,8 @@ def run(
     """
     if to not in TIERS:
         raise BadInput(f"unknown tier {to!r}; known: {', '.join(TIERS)}")
-    lake = _lake()
-    _run(lake, _keys(lake, corpus, snapshot), to, refresh_scorer, force)
+    lake = open_lake()
+    _run(lake, chosen_keys(lake, corpus, snapshot), to, refresh_scorer, force)
 
 
 def _run(lake: Lake, keys: list[str], to: str, refresh_scorer: bool = False, force: bool = False) -> None:
@@ -121,14 +114,14 @@ def check(
     """
     if tier is not None and tier not in TIERS:
         raise BadInput(f"unknown tier {tier!r}; known: {', '.join(TIERS)}")
-    lake = _lake()
+    lake = open_lake()
     from quality_checks.judge import judge_partition, record
     from quality_checks.report import write_report
     from tier_assets.partitions import partition_of
     from tier_tables import MAIN_TABLES
 
     failed = 0
-    for key in _keys(lake, corpus, snapshot):
+    for key in chosen_keys(lake, corpus, snapshot):
         partition = partition_of(key)
         for name in TIERS if tier is None else (tier,):
             if lake.last_step(MAIN_TABLES[name].name, partition) is None:
@@ -163,7 +156,7 @@ def sql(
 
     if format not in FORMATS:
         raise BadInput(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
-    lake = _lake()
+    lake = open_lake()
     if query is None:
         refresh(lake)
         prompt = Path(sys.executable).with_name("duckdb")
@@ -180,57 +173,19 @@ def sql(
 @app.command()
 def status() -> None:
     """What the lake holds, by tier and corpus, and what is stale."""
-    lake = _lake()
-    from resources.language_models.resource import GpuLanguageModel
+    lake = open_lake()
+    from resources.engines import Engines
     from tier_assets import plan
     from tier_assets.funnel_text import funnel_text
 
-    keys = _keys(lake, None, None)
+    keys = chosen_keys(lake, None, None)
     typer.echo(f"lake {lake.root} ({lake.settings} settings)")
     typer.echo(funnel_text(lake, keys))
-    stale = list(plan.stale_partitions(lake, GpuLanguageModel()))
+    stale = list(plan.stale_partitions(lake, Engines()))
     for found in stale:
         typer.echo(f"stale: {', '.join(found.assets)} of {found.key}")
     if not stale:
         typer.echo("every tier is current")
-
-
-@app.command()
-def trace(row_id: Annotated[str, typer.Argument(help="A fact_id, record_id or doc_id.", metavar="ID")]) -> None:
-    """Follow a row to the bytes it came from: fact, record, text, raw record, byte range, file."""
-    from tier_assets.trace import trace as follow
-
-    try:
-        typer.echo(follow(_lake(), row_id))
-    except ValueError as error:
-        raise BadInput(error) from error
-
-
-@app.command()
-def why(doc_id: Annotated[str, typer.Argument(help="A doc_id.", metavar="DOC_ID")]) -> None:
-    """Say where a document is kept, where it was dropped and by which rule, and show its text."""
-    from tier_assets.why import why as told
-
-    try:
-        typer.echo(told(_lake(), doc_id))
-    except ValueError as error:
-        raise BadInput(error) from error
-
-
-@app.command()
-def sample(
-    reason: Annotated[str, typer.Option(help="A verdict's reason, such as too_few_words.", metavar="R")],
-    tier: Annotated[str, typer.Option(help="The tier that dropped them: l0 to l4.")] = "l1",
-    corpus: CORPUS = None,
-    n: Annotated[int, typer.Option("-n", help="How many.")] = 10,
-) -> None:
-    """Show documents that were dropped for a reason: the value that decided, and their text."""
-    from tier_assets.why import sample as drawn
-
-    try:
-        typer.echo(drawn(_lake(), reason, tier, corpus, n))
-    except ValueError as error:
-        raise BadInput(error) from error
 
 
 @app.command()
@@ -250,7 +205,7 @@ def withdraw(
     from tier_assets.withdraw import plan_of
     from tier_assets.withdraw import withdraw as record
 
-    lake = _lake()
+    lake = open_lake()
     try:
         documents, plan = plan_of(lake, doc_id, duplicates)
         typer.echo(plan)
@@ -276,7 +231,7 @@ def benchmarks_add(
     """Add a benchmark's items; the next `lake run` drops what holds one of them, and what descends from that."""
     from tier_assets.benchmarks import add_benchmark
 
-    lake = _lake()
+    lake = open_lake()
     try:
         typer.echo(f"{name}: {add_benchmark(lake, name, file)} new items; `lake run` judges every tier by them")
     except (ValueError, OSError) as error:
@@ -295,22 +250,46 @@ def benchmarks_list() -> None:
 
 
 @app.command()
-def search(
-    query: Annotated[str, typer.Argument(help="Words to look for.")],
-    k: Annotated[int, typer.Option("-k", help="How many facts.")] = 5,
+def select(
+    policy: Annotated[str, typer.Option(help="A built-in policy's name, or a .toml file.", metavar="P")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would move.")] = False,
+    corpus: CORPUS = None,
+    snapshot: SNAPSHOT = None,
 ) -> None:
-    """Find facts of L4 by full text, best first."""
-    from tier_assets.l4_organized.assets import find
+    """Adopt a selection policy, or with `--dry-run` show what would move and examples at the margin.
 
-    for hit in find(_lake(), query, k):
-        typer.echo(f"{hit.score:6.2f}  {hit.fact_id}  {hit.statement}")
+    An adopted policy is verified by a short anneal, and once passed it selects in every partition.
+    """
+    from resources.engines import Engines
+    from tier_assets.l2_selected.in_force import adopt
+    from tier_assets.l2_selected.policy import open_policy
+    from tier_assets.selection import dry_run as told
+
+    lake = open_lake()
+    try:
+        chosen = open_policy(policy)
+        keys = chosen_keys(lake, corpus, snapshot)
+        if dry_run:
+            typer.echo(told(lake, chosen, keys, Engines()))
+            return
+        adopt(lake, chosen)
+    except (ValueError, OSError) as error:
+        raise BadInput(error) from error
+    made = lake.ledger()["tier"].drop_nulls()
+    _run(lake, chosen_keys(lake, None, None), str(made.max()) if len(made) else "l0")
 
 
 @app.command("try")
 def try_(
-    stage: Annotated[str, typer.Argument(help="extract, clean, private, language, judge, dedup, score or refine.")],
+    stage: Annotated[
+        str,
+        typer.Argument(help="extract, clean, private, language, judge, dedup, score, annotate or refine."),
+    ],
     file: Annotated[Path, typer.Argument(help="JSON Lines; `-` is standard input.", metavar="FILE.jsonl")],
     out: Annotated[Path | None, typer.Option(help="Write here instead of standard output.", metavar="FILE")] = None,
+    scorer: Annotated[
+        str, typer.Option(help="For `score`: one of the scorers of the fit in force.", metavar="NAME")
+    ] = "quality",
 ) -> None:
     """Run one stage's own function on your own lines: a line out for each line in, `id` and order kept.
 
@@ -320,13 +299,14 @@ def try_(
     - `language` {id,text} to {id,language,score}
     - `judge` {id,text} to {id,keep,reason}
     - `dedup` {id,text} to {id,kept_id,similarity}
-    - `score` {id,text} to {id,score}, by the lake's published scorer
+    - `score` {id,text} to {id,score,dimensions}, by the fit in force
+    - `annotate` {id,text} to {id,windows,dimensions}, the language model's distribution over 0 to 5
     - `refine` {id,text} to {id,records,rejected}, by the language model
     """
     from tier_assets.try_stage import run_stage
 
     try:
-        run_stage(_lake(), stage, file, out)
+        run_stage(open_lake(), stage, file, out, scorer)
     except (ValueError, OSError) as error:
         raise BadInput(error) from error
 
@@ -339,7 +319,7 @@ def demo(
     from tier_assets.demo import fetch_and_ingest, what_next
 
     try:
-        fetch_and_ingest(_lake(), full)
+        fetch_and_ingest(open_lake(), full)
     except ValueError as error:
         raise BadInput(error) from error
     run(corpus=None, snapshot=None, to="l4", refresh_scorer=False, force=False)
@@ -351,7 +331,7 @@ def up(port: Annotated[int, typer.Option(help="Port of the page.")] = 3000) -> N
     """Open the Dagster UI on this lake, with its sensors and schedules, until interrupted."""
     from tier_assets.instance import PROJECT, dagster_home
 
-    lake = _lake()
+    lake = open_lake()
     home = dagster_home(lake)
     os.environ |= {"LAKE_ROOT": lake.root, "DAGSTER_HOME": str(home)}
     # `dg dev`, which Dagster advises, wants a project of its own shape.
@@ -364,28 +344,6 @@ def up(port: Annotated[int, typer.Option(help="Port of the page.")] = 3000) -> N
     dagster = Path(sys.executable).with_name("dagster")
     typer.echo(f"http://127.0.0.1:{port} shows the lake {lake.root} (Ctrl-C ends it)", err=True)
     os.execv(dagster, [str(dagster), "dev", "-m", "tier_assets.definitions", "-d", str(PROJECT), "-p", str(port)])
-
-
-def _lake() -> Lake:
-    from resources.lake import Lake, LakeFormatError
-
-    try:
-        return Lake(os.environ.get("LAKE_ROOT", ".lake"))
-    except (LakeFormatError, ValueError) as error:
-        raise BadInput(error) from error
-
-
-def _keys(lake: Lake, corpus: str | None, snapshot: str | None) -> list[str]:
-    """The registered partitions asked for; an unknown one is an error that names the known ones."""
-    slices = [s.partition for s in lake.slices("sources")]
-    if not slices:
-        raise BadInput(f"the lake {lake.root} is empty: `lake ingest` files first, or `make demo`")
-    for name, value in (("corpus", corpus), ("snapshot", snapshot)):
-        known = sorted({p[name] for p in slices if corpus is None or name == "corpus" or p["corpus"] == corpus})
-        if value is not None and value not in known:
-            raise BadInput(f"unknown {name} {value!r}; known: {', '.join(known)}")
-    chosen = [p for p in slices if corpus in (None, p["corpus"]) and snapshot in (None, p["snapshot"])]
-    return sorted(f"{p['corpus']}@{p['snapshot']}" for p in chosen)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import dagster as dg
 from quality_checks.asset_checks import build_checks
 from quality_checks.gate import gate_resource
 from resources.dagster_resources import HandleIOManager, catalog_resource, lake_resource, lake_root
-from resources.language_models.resource import GpuLanguageModel
+from resources.engines import Engines
 from tier_assets import funnel, retiering
 from tier_assets.l0_raw import assets as l0
 from tier_assets.l1_filtered import assets as l1
@@ -19,8 +19,9 @@ from tier_assets.l4_organized import assets as l4
 from tier_assets.partitions import corpora
 
 
-def build(root: str, llm: GpuLanguageModel | None = None) -> dg.Definitions:
-    """Definitions over the lake at `root`; `llm` is the language model, by default the environment's."""
+def build(root: str, engines: Engines | None = None) -> dg.Definitions:
+    """Definitions over the lake at `root`; `engines` are its models, by default the environment's."""
+    engines = engines or Engines()
     return dg.Definitions(
         assets=[*l0.assets, *l1.assets, *l2.assets, *l3.assets, *l4.assets, funnel.funnel],
         asset_checks=build_checks(corpora),
@@ -30,7 +31,8 @@ def build(root: str, llm: GpuLanguageModel | None = None) -> dg.Definitions:
         resources={
             "lake": lake_resource.configured({"root": root}),
             "gate": gate_resource,
-            "llm": llm or GpuLanguageModel(),
+            "llm": engines.llm,
+            "encoder": engines.encoder,
             "catalog": catalog_resource(root),
             "io_manager": HandleIOManager(folder=str(Path(root, "dagster", "handles").absolute())),
         },

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from resources.engines import Engines
 from resources.lake import Lake
-from resources.language_models.resource import GpuLanguageModel
 from resources.step import is_current
 from tier_assets.l0_raw import assets as l0
 from tier_assets.l1_filtered import assets as l1
 from tier_assets.l2_selected import assets as l2
+from tier_assets.l2_selected import learn_assets as learnt
 from tier_assets.l3_refined import assets as l3
 from tier_assets.l4_organized import assets as l4
 from tier_assets.partitions import partition_of, registered_keys
@@ -29,24 +30,56 @@ class PartitionStep:
 
     asset: str
     tier: str
-    inputs: Callable[[Partition], dict[str, Partition]]
-    version: Callable[[Lake, GpuLanguageModel], str]
+    inputs: Callable[[Partition, Engines], dict[str, Partition]]
+    version: Callable[[Lake, Engines], str]
+
+
+def _reading(
+    inputs: Callable[[Partition], dict[str, Partition]],
+) -> Callable[[Partition, Engines], dict[str, Partition]]:
+    """`inputs` of a step that reads the same whatever the models."""
+    return lambda partition, engines: inputs(partition)
 
 
 STEPS: tuple[PartitionStep, ...] = (
-    PartitionStep("l0_raw", "l0", l0.raw_inputs, lambda lake, model: l0.STEP_VERSION),
-    PartitionStep("l1_texts", "l1", l1.texts_inputs, lambda lake, model: l1.TEXTS_VERSION),
-    PartitionStep("l1_contaminated", "l1", l1.contaminated_inputs, lambda lake, model: l1.CONTAMINATED_VERSION),
-    PartitionStep("l1_filtered", "l1", l1.filter_inputs, lambda lake, model: l1.FILTERED_VERSION),
-    PartitionStep("l2_scores", "l2", l2.scores_inputs, lambda lake, model: l2.SCORES_VERSION),
-    PartitionStep("l2_selected", "l2", l2.selection_inputs, lambda lake, model: l2.selection_version(lake)),
-    PartitionStep("l3_refined", "l3", l3.refinement_inputs, l3.refinement_version),
-    PartitionStep("l4_facts", "l4", l4.organization_inputs, lambda lake, model: l4.organization_version(lake)),
+    PartitionStep("l0_raw", "l0", _reading(l0.raw_inputs), lambda lake, engines: l0.STEP_VERSION),
+    PartitionStep("l1_texts", "l1", _reading(l1.texts_inputs), lambda lake, engines: l1.TEXTS_VERSION),
+    PartitionStep(
+        "l1_contaminated", "l1", _reading(l1.contaminated_inputs), lambda lake, engines: l1.CONTAMINATED_VERSION
+    ),
+    PartitionStep("l1_filtered", "l1", _reading(l1.filter_inputs), lambda lake, engines: l1.FILTERED_VERSION),
+    PartitionStep(
+        "l2_embeddings",
+        "l2",
+        _reading(l2.embeddings_inputs),
+        lambda lake, engines: l2.embeddings_version(engines.encoder),
+    ),
+    PartitionStep(
+        "l2_scores",
+        "l2",
+        lambda partition, engines: l2.scores_inputs(partition, engines.encoder),
+        lambda lake, engines: l2.scores_version(lake, engines.encoder),
+    ),
+    PartitionStep(
+        "l2_selected",
+        "l2",
+        lambda partition, engines: l2.selection_inputs(partition, engines.encoder),
+        lambda lake, engines: l2.selection_version(lake),
+    ),
+    PartitionStep(
+        "l3_refined",
+        "l3",
+        _reading(l3.refinement_inputs),
+        lambda lake, engines: l3.refinement_version(lake, engines.llm),
+    ),
+    PartitionStep(
+        "l4_facts", "l4", _reading(l4.organization_inputs), lambda lake, engines: l4.organization_version(lake)
+    ),
 )
 # What comes before the whole lake's documents are compared, and what compares them.
 BEFORE_DUPLICATES = ("l0_raw", "l1_texts", "l1_contaminated")
 COMPARED = ("l1_duplicates",)
-LEARNT = ("l2_annotations", "l2_scorer")
+LEARNT = ("l2_annotations", "l2_page_labels", "l2_scorer", "l2_verification")
 
 
 @dataclass(frozen=True)
@@ -57,19 +90,19 @@ class Stale:
     assets: tuple[str, ...]
 
 
-def stale_partitions(lake: Lake, model: GpuLanguageModel, to: str = "l4") -> Iterator[Stale]:
+def stale_partitions(lake: Lake, engines: Engines, to: str = "l4") -> Iterator[Stale]:
     """The stale assets of every registered partition up to tier `to`, partitions in order."""
     for key in registered_keys(lake):
-        if assets := stale_assets(lake, model, key, to):
+        if assets := stale_assets(lake, engines, key, to):
             yield Stale(key, assets)
 
 
-def stale_assets(lake: Lake, model: GpuLanguageModel, key: str, to: str = "l4") -> tuple[str, ...]:
+def stale_assets(lake: Lake, engines: Engines, key: str, to: str = "l4") -> tuple[str, ...]:
     """The partition's stale assets up to tier `to`, in order; all that come after a stale one are stale."""
     partition = partition_of(key)
     steps = [step for step in STEPS if step.tier <= to]
     for number, step in enumerate(steps):
-        if not is_current(lake, step.asset, partition, step.inputs(partition), step.version(lake, model)):
+        if not is_current(lake, step.asset, partition, step.inputs(partition, engines), step.version(lake, engines)):
             return tuple(s.asset for s in steps[number:])
     return ()
 
@@ -80,15 +113,25 @@ def stale_duplicates(lake: Lake) -> tuple[str, ...]:
     return () if current or not lake.slices("l1_texts") else COMPARED
 
 
-def stale_scorer(lake: Lake, model: GpuLanguageModel) -> tuple[str, ...]:
-    """The unpartitioned assets that are to be made before any partition can be scored.
+def stale_scorer(lake: Lake, engines: Engines) -> tuple[str, ...]:
+    """The unpartitioned assets that are to be made before any partition can be scored, in order.
 
-    A grown pool alone does not make the seed stale: one published scorer scores every partition until someone asks
-    for a new one (`lake run --refresh-scorer`, or by materialising l2_annotations).
+    A grown pool alone does not make the seed stale: one published fit scores every partition until someone asks for a
+    new one (`lake run --refresh-scorer`, or by materialising l2_annotations). A policy that was adopted is verified
+    with the fit that stands.
     """
-    last = lake.last_step("l2_annotations")
-    if last is None or last["code_version"] != l2.annotations_version(lake, model):
-        return LEARNT
-    if not is_current(lake, "l2_scorer", None, {"l2_annotations": {}}, l2.scorer_version(lake)):
-        return LEARNT[1:]
-    return ()
+    wanted = (
+        ("l2_annotations", learnt.annotations_version(lake, engines.llm)),
+        ("l2_page_labels", learnt.PAGE_LABELS_VERSION),
+    )
+    stale = []
+    for step, version in wanted:
+        last = lake.last_step(step)
+        if last is None or last["code_version"] != version:
+            stale.append(step)
+    fit = learnt.fit_version(lake, engines.encoder)
+    if stale or not is_current(lake, "l2_scorer", None, learnt.fit_inputs(), fit):
+        return (*stale, "l2_scorer", "l2_verification")
+    version = learnt.verification_version(lake)
+    current = is_current(lake, "l2_verification", None, learnt.VERIFICATION_INPUTS, version)
+    return () if current else ("l2_verification",)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from resources.encoder_resource import GpuEncoder
+from resources.engines import Engines
 from resources.lake import Lake
 from resources.language_models.resource import GpuLanguageModel
 from tier_assets import plan
@@ -34,7 +36,7 @@ report = dg.define_asset_job("report", selection=["funnel"], description="The fu
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def landing_sensor(
-    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake], llm: GpuLanguageModel
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake], llm: GpuLanguageModel, encoder: GpuEncoder
 ) -> dg.SensorResult:
     """Registers new files below `<lake>/landing/<corpus>/<snapshot>/` and asks for the runs that they need."""
     registered = register_landing(lake)
@@ -42,7 +44,7 @@ def landing_sensor(
         context.log.warning(f"{name} was left alone: {problem}")
     known = set(context.instance.get_dynamic_partitions("corpora"))
     fresh = [key for key in registered_keys(lake) if key not in known]
-    requests = list(_requests(lake, llm))
+    requests = list(_requests(lake, Engines(llm, encoder)))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else "nothing has landed and every partition is current",
@@ -52,11 +54,12 @@ def landing_sensor(
 
 @dg.schedule(job=all_tiers, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
 def nightly(
-    context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake], llm: GpuLanguageModel
+    context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake], llm: GpuLanguageModel, encoder: GpuEncoder
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Makes again what is stale: after a change of settings, prompts or model, or a run that failed."""
     night = f"{context.scheduled_execution_time:%Y-%m-%d}"
-    stale = list(plan.stale_partitions(lake, llm, "l1" if plan.stale_scorer(lake, llm) else "l4"))
+    engines = Engines(llm, encoder)
+    stale = list(plan.stale_partitions(lake, engines, "l1" if plan.stale_scorer(lake, engines) else "l4"))
     for found in stale:
         yield dg.RunRequest(
             run_key=f"nightly:{night}:{found.key}",
@@ -67,15 +70,15 @@ def nightly(
         yield dg.SkipReason("every partition is current")
 
 
-def _requests(lake: Lake, model: GpuLanguageModel) -> Iterator[dg.RunRequest]:
+def _requests(lake: Lake, engines: Engines) -> Iterator[dg.RunRequest]:
     """Runs for what is stale; the run key names the situation, so that each is asked for once.
 
     New text is compared with the whole lake's in its own run. What that changes elsewhere, and what a withdrawal or a
     benchmark changes, comes in the next ones: first the comparison, then what it made stale.
     """
-    learn = plan.stale_scorer(lake, model)
+    learn = plan.stale_scorer(lake, engines)
     below = "l1" if learn else "l4"
-    stale = list(plan.stale_partitions(lake, model, below))
+    stale = list(plan.stale_partitions(lake, engines, below))
     extracting = any(set(found.assets) & set(plan.BEFORE_DUPLICATES) for found in stale)
     if plan.stale_duplicates(lake) and not extracting:
         situation = "".join(lake.state(name) for name in (*l1.duplicates_inputs(), "l1_duplicates"))
@@ -91,7 +94,12 @@ def _requests(lake: Lake, model: GpuLanguageModel) -> Iterator[dg.RunRequest]:
             asset_selection=_selected(assets),
         )
     if learn and not stale and lake.partitions("l1_filtered"):
-        yield dg.RunRequest(job_name="learn_scorer", run_key=f"learn:{lake.state('l1_filtered')}")
+        states = [lake.state(name) for name in ("l1_filtered", "scorers", "policies")]
+        yield dg.RunRequest(
+            job_name="learn_scorer",
+            run_key=f"learn:{_hashed(repr(states))}:{learn[0]}",
+            asset_selection=[dg.AssetKey(asset) for asset in learn],
+        )
 
 
 def _selected(assets: Sequence[str]) -> list[dg.AssetKey]:
@@ -101,10 +109,10 @@ def _selected(assets: Sequence[str]) -> list[dg.AssetKey]:
 
 
 def _situation(lake: Lake, key: str) -> str:
-    """What a run of the partition would start from: its sources, the published scorer, and what was decided on it."""
+    """What a run of the partition would start from: its sources, what was verified, and what was decided on it."""
     partition = partition_of(key)
     own = ("sources", "withdrawals", "l1_duplicates")
-    states = [*(lake.state(name, partition) for name in own), lake.state("scorers"), lake.state("benchmarks")]
+    states = [*(lake.state(name, partition) for name in own), lake.state("verifications"), lake.state("benchmarks")]
     return _hashed(repr(states))
 
 

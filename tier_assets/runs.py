@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from resources.engines import Engines
 from resources.lake import Lake
-from resources.language_models.resource import GpuLanguageModel
 from tier_assets import plan
 from tier_assets.partitions import add_keys
 
@@ -31,7 +31,7 @@ def run(
     keys: Sequence[str],
     to: str,
     refresh_scorer: bool = False,
-    model: GpuLanguageModel | None = None,
+    engines: Engines | None = None,
     force: bool = False,
 ) -> Outcome:
     """Make what is stale in the partitions `keys`, up to tier `to`; a failing partition does not stop the others.
@@ -41,8 +41,8 @@ def run(
     os.environ["LAKE_ROOT"] = lake.root
     from tier_assets.definitions import build  # what it imports is not needed by `lake sql`
 
-    model = model or GpuLanguageModel()
-    definitions = build(lake.root, model)
+    engines = engines or Engines()
+    definitions = build(lake.root, engines)
     add_keys(instance, lake)
     outcome = Outcome()
 
@@ -65,7 +65,7 @@ def run(
             if force:
                 assets = tuple(step.asset for step in plan.STEPS if first <= step.tier <= last)
             else:
-                assets = plan.stale_assets(lake, model, key, last)
+                assets = plan.stale_assets(lake, engines, key, last)
             chosen = [asset for asset in assets if asset in among]
             if chosen and key not in outcome.problems:
                 make("all_tiers", chosen, key)
@@ -76,7 +76,7 @@ def run(
             make("find_duplicates", compared, None)
         make_partitions("l1", "l1", ["l1_filtered"])
     if to >= "l2":
-        learn = plan.LEARNT if refresh_scorer else plan.stale_scorer(lake, model)
+        learn = plan.LEARNT if refresh_scorer else plan.stale_scorer(lake, engines)
         if learn and lake.partitions("l1_filtered"):
             make("learn_scorer", learn, None)
         make_partitions("l2", to, [step.asset for step in plan.STEPS if step.tier >= "l2"])

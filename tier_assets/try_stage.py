@@ -22,15 +22,27 @@ from tier_assets.l1_filtered.try_stages import (
 Lines = Iterator[dict[str, Any]]
 
 
-def _score(lake: Lake, lines: Lines) -> Lines:
-    from tier_assets.l2_selected.assets import published_scorer
+def _score(lake: Lake, lines: Lines, scorer: str) -> Lines:
+    from resources.encoder_resource import GpuEncoder
+    from tier_assets.l2_selected.in_force import QUALITY, in_force, load_fit
     from tier_assets.l2_selected.scorer import try_score
+    from tier_assets.l2_selected.scoring import try_scorer
 
     try:
-        scorer = published_scorer(lake)[1]
+        fit = load_fit(lake, in_force(lake).fit)
     except ValueError as error:
         raise ValueError(f"{error}; `make demo` makes one") from error
-    return try_score(lines, scorer)
+    if scorer == QUALITY:
+        return try_score(lines, fit.linear)
+    encoder = GpuEncoder()
+    return try_scorer(lines, fit, scorer, encoder.open() if encoder.enabled else None)
+
+
+def _annotate(lake: Lake, lines: Lines) -> Lines:
+    from resources.language_models import open_model
+    from tier_assets.l2_selected.annotate import DEFAULT, try_annotate
+
+    return try_annotate(lines, open_model(), DEFAULT)
 
 
 def _refine(lake: Lake, lines: Lines) -> Lines:
@@ -40,20 +52,21 @@ def _refine(lake: Lake, lines: Lines) -> Lines:
     return try_refine(lines, open_model())
 
 
-STAGES: dict[str, Callable[[Lake, Lines], Lines]] = {
-    "extract": lambda lake, lines: try_extract(lines),
-    "clean": lambda lake, lines: try_clean(lines),
-    "private": lambda lake, lines: try_private(lines),
-    "language": lambda lake, lines: try_language(lines),
-    "judge": lambda lake, lines: try_judge(lines),
-    "dedup": lambda lake, lines: try_dedup(lines),
+STAGES: dict[str, Callable[[Lake, Lines, str], Lines]] = {
+    "extract": lambda lake, lines, scorer: try_extract(lines),
+    "clean": lambda lake, lines, scorer: try_clean(lines),
+    "private": lambda lake, lines, scorer: try_private(lines),
+    "language": lambda lake, lines, scorer: try_language(lines),
+    "judge": lambda lake, lines, scorer: try_judge(lines),
+    "dedup": lambda lake, lines, scorer: try_dedup(lines),
     "score": _score,
-    "refine": _refine,
+    "annotate": lambda lake, lines, scorer: _annotate(lake, lines),
+    "refine": lambda lake, lines, scorer: _refine(lake, lines),
 }
 
 
-def run_stage(lake: Lake, stage: str, file: Path, out: Path | None) -> None:
-    """Run `stage` on the lines of `file` (`-`: standard input), to `out` or standard output.
+def run_stage(lake: Lake, stage: str, file: Path, out: Path | None, scorer: str = "quality") -> None:
+    """Run `stage` on the lines of `file` (`-`: standard input), to `out` or standard output; `score` by `scorer`.
 
     Raises:
         ValueError: unknown stage, or a line that is no JSON object; the message names it.
@@ -64,7 +77,7 @@ def run_stage(lake: Lake, stage: str, file: Path, out: Path | None) -> None:
     with ExitStack() as stack:
         source = sys.stdin if str(file) == "-" else stack.enter_context(file.open(encoding="utf-8"))
         target = sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
-        for line in STAGES[stage](lake, _objects(source, str(file))):
+        for line in STAGES[stage](lake, _objects(source, str(file)), scorer):
             target.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from resources.encoder import ScriptedEncoder
+from resources.encoder_resource import GpuEncoder
+from resources.engines import Engines
 from resources.lake import Lake
 from resources.language_models.resource import GpuLanguageModel
 from resources.language_models.scripted import ScriptedModel
@@ -48,8 +51,24 @@ class ScriptedLanguageModel(GpuLanguageModel):
 
     @staticmethod
     def _choose(prompt: str, options: Sequence[str]) -> list[float]:
-        year = sum(prompt.count(str(digit)) for digit in range(10))
-        return [1.0 + (year % 7 if option in "345" else 0) for option in options]
+        letters = len(prompt)  # longer names of places, longer prompts
+        return [1.0 + (letters % 7 if option in "345" else 0) for option in options]
+
+
+class ScriptedGpuEncoder(GpuEncoder):
+    """Texts that share words are alike."""
+
+    @property
+    def identity(self) -> str:
+        """Its own name."""
+        return ScriptedEncoder.name
+
+    def open(self) -> ScriptedEncoder:
+        """The scripted encoder."""
+        return ScriptedEncoder()
+
+
+ENGINES = Engines(ScriptedLanguageModel(), ScriptedGpuEncoder())
 
 
 def write_corpus(folder: Path, numbers: Sequence[int], subject: str = "bridge") -> Path:
@@ -63,7 +82,7 @@ def write_corpus(folder: Path, numbers: Sequence[int], subject: str = "bridge") 
 def make(lake: Lake, to: str = "l4", keys: Sequence[str] | None = None, force: bool = False) -> Outcome:
     """Run the stale steps of the lake, or with `force` all."""
     with open_instance(lake) as instance:
-        return run(lake, instance, keys or registered_keys(lake), to, model=ScriptedLanguageModel(), force=force)
+        return run(lake, instance, keys or registered_keys(lake), to, engines=ENGINES, force=force)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from resources.lake import Lake
 from tests.tier_assets.conftest import page
+from tier_assets import plan
 from tier_assets.cli import app
 
 MISSING = f"no file or folder {str(Path('missing').absolute())!r}"
@@ -95,8 +96,8 @@ def test_status_names_what_is_stale(own_lake: Lake, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("LAKE_ROOT", own_lake.root)
     (tmp_path / "new.txt").write_text(page(77))
     assert call("ingest", str(tmp_path / "new.txt"), "--corpus", "canals", "--snapshot", "1")[0] == 0
-    stale = "l0_raw, l1_texts, l1_contaminated, l1_filtered, l2_scores, l2_selected, l3_refined, l4_facts of canals@1"
-    assert f"stale: {stale}" in call("status")[1]
+    stale = ", ".join(step.asset for step in plan.STEPS)
+    assert f"stale: {stale} of canals@1" in call("status")[1]
 
 
 def test_ingest_again_registers_nothing(root: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from resources.lake import Lake, Written
 from resources.step import Step, reads_of
-from tests.tier_assets.conftest import make, write_corpus
+from tests.tier_assets.conftest import ENGINES, make, write_corpus
 from tier_assets import plan
 from tier_assets.l0_raw.ingest import ingest
 from tier_assets.partitions import partition_of
@@ -101,8 +101,8 @@ def finish(lake: Lake, tier: str, step: str, *written: Written) -> None:
 @pytest.mark.parametrize(
     ("tier", "table", "column", "bad", "refused"),
     [
-        ("l1", "l1_filtered", "text", "", "l2_scores"),
-        pytest.param("l1", "l1_filtered", "doc_id", "f" * 32, "l2_scores", marks=pytest.mark.slow),
+        ("l1", "l1_filtered", "text", "", "l2_embeddings"),
+        pytest.param("l1", "l1_filtered", "doc_id", "f" * 32, "l2_embeddings", marks=pytest.mark.slow),
         pytest.param("l2", "l2_selected", "doc_id", "e" * 32, "l3_refined", marks=pytest.mark.slow),
         pytest.param("l2", "l2_selected", "quality", 17.0, "l3_refined", marks=pytest.mark.slow),
     ],
@@ -128,13 +128,10 @@ def test_bad_row_in_a_parent_the_next_tier_refuses_in_a_later_run(
 
 
 def test_plan_names_what_follows_a_stale_step(own_lake: Lake) -> None:
-    from tests.tier_assets.conftest import ScriptedLanguageModel
-
-    model = ScriptedLanguageModel()
     key = "mills@2026-01"
-    assert plan.stale_assets(own_lake, model, key) == ()
+    assert plan.stale_assets(own_lake, ENGINES, key) == ()
     reads = reads_of(own_lake, {"l1_filtered": partition_of(key)})
     with Step(own_lake, "l2", "l2_selected", partition_of(key), "r", "another version", reads):
         pass
-    assert plan.stale_assets(own_lake, model, key) == ("l2_selected", "l3_refined", "l4_facts")
-    assert plan.stale_assets(own_lake, model, key, "l1") == ()
+    assert plan.stale_assets(own_lake, ENGINES, key) == ("l2_selected", "l3_refined", "l4_facts")
+    assert plan.stale_assets(own_lake, ENGINES, key, "l1") == ()

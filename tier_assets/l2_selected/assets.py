@@ -1,287 +1,269 @@
-"""L2 in Dagster: the seed is rated, a scorer is learnt, every partition is scored and selected."""
-
-import time
+"""L2 in Dagster, partition by partition: documents are embedded, scored by what is in force, and selected."""
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from resources.dagster_resources import Gate
+from resources.encoder_resource import GpuEncoder
 from resources.lake import Lake
-from resources.language_models.resource import GpuLanguageModel
 from resources.progress import bar
 from resources.report import described, materialisation
-from resources.step import Staged, Step, code_version, cpu_seconds, reads_of
-from tier_assets.l2_selected import annotate, scorer, select
-from tier_assets.partitions import backfill, corpora, key_of, partition_of
-from tier_tables import SCORERS
+from resources.step import Step, code_version, reads_of
+from resources.vectors import open_vectors
+from tier_assets.l2_selected import embed, learn_assets
+from tier_assets.l2_selected.in_force import Fit, InForce, in_force, load_fit
+from tier_assets.l2_selected.samples import needs_vectors
+from tier_assets.l2_selected.scoring import RULE_MARGIN, in_long_form, score_batch, scorers_of
+from tier_assets.l2_selected.select import Selection, membership_at, select
+from tier_assets.partitions import backfill, corpora, partition_of
 
-QUALITY = "quality"  # the scorer that selects: the mean over the rated dimensions
 BATCH_ROWS = 2_048
-STEP_VERSION = 1
+FLUSH_BATCHES = 64  # rows of all scorers that wait to be written: some 130,000 documents
 RETRY = dg.RetryPolicy(max_retries=2, delay=5)
+Partition = dict[str, str]
 
 
-def annotations_version(lake: Lake, model: GpuLanguageModel) -> str:
-    """Version of the rating: model, prompts and settings."""
-    settings = annotate_settings(lake)
-    prompts = [annotate.prompt_version(d) for d in settings.dimensions]
-    return code_version("l2_annotations", STEP_VERSION, model.identity, settings, prompts)
+def embeddings_inputs(partition: Partition) -> dict[str, Partition]:
+    """What embedding a partition reads."""
+    return {"l1_filtered": partition}
 
 
-def annotate_settings(lake: Lake) -> annotate.Settings:
-    """The lake's settings of the rating."""
-    return annotate.SMOKE if lake.settings == "smoke" else annotate.DEFAULT
+def embeddings_version(encoder: GpuEncoder) -> str:
+    """Version of the embedding: the encoder."""
+    return code_version("l2_embeddings", 1, encoder.identity)
 
 
-def policy_of(lake: Lake) -> select.Policy:
-    """The lake's selection policy."""
-    return select.SMOKE if lake.settings == "smoke" else select.DEFAULT
-
-
-@dg.op(ins={"start": dg.In(dg.Nothing)}, pool="gpu", retry_policy=RETRY)
-def rate_seed(
-    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], llm: GpuLanguageModel, gate: dg.ResourceParam[Gate]
-) -> Staged:
-    """Draw the seed over all partitions and have the language model rate it."""
-    cpu, start = cpu_seconds(), time.perf_counter()
-    sound = gate.sound("l2")
-    for refused in sound.refused:
-        context.log.warning(refused.why)
-    settings = annotate_settings(lake)
-    staged = Staged({}, reads_of(lake, {"l1_filtered": {}}))
-    pool = [lake.scan("l1_filtered", partition_of(key)) for key in sound.keys]
-    seed = annotate.draw_seed(pl.concat([lake.scan("l1_filtered").head(0), *pool]), settings.size, settings.seed)
-    if seed.is_empty():
-        raise ValueError("no document in l1_filtered to rate; run the tiers below first")
-    model = llm.replayed(lake, "l2_annotations")
-    with bar("rating the seed", len(seed) * len(settings.dimensions)) as move:
-        rated = annotate.rate(seed, model, settings.dimensions, settings.max_tokens, move)
-    stage = lake.stage("l2_annotations", {})
-    stage.write(rated.annotations)
-    staged.stages.append(stage.close())
-    kept = rated.annotations["doc_id"].n_unique()
-    staged.counts = {"rows_in": len(seed), "rows_kept": kept, "rows_rejected": len(seed) - kept} | model.usage.counts()
-    staged.cpu_s, staged.gpu_s = cpu_seconds() - cpu, llm.gpu_seconds(time.perf_counter() - start)
-    context.add_output_metadata({"documents": len(seed), "rated": kept})
-    return staged
-
-
-@dg.op(out=dg.Out(dg.Nothing))
-def keep_annotations(
-    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], llm: GpuLanguageModel, staged: Staged
-) -> None:
-    """Commit the ratings and write the ledger row."""
-    with Step(
-        lake, "l2", "l2_annotations", None, context.run.run_id, annotations_version(lake, llm), staged.reads
-    ) as step:
-        step.take(staged)
-    rows = lake.scan("l2_annotations").collect()
-    shown = rows.group_by("dimension").agg(pl.col("rating").mean().round(3), pl.len().alias("documents"))
-    context.add_asset_metadata(
-        materialisation(step.all_counts(), pl.DataFrame({"reason": [], "count": []}), shown, rows["rating"])
-    )
-
-
-@dg.graph_asset(
-    name="l2_annotations",
+@dg.asset(
+    deps=["l1_filtered"],
+    partitions_def=corpora,
+    backfill_policy=backfill,
     group_name="l2_selected",
-    kinds={"delta", "vllm"},
-    metadata=described("l2_annotations"),
-    ins={"start": dg.AssetIn("l1_filtered", dagster_type=dg.Nothing)},
+    kinds={"delta", "torch"},
+    metadata=described("embeddings"),
+    pool="gpu",
+    retry_policy=RETRY,
 )
-def l2_annotations(start):  # type: ignore[no-untyped-def]
-    """A language model's ratings of a seed sample over all partitions."""
-    return keep_annotations(rate_seed(start))
-
-
-def scorer_version(lake: Lake) -> str:
-    """Version of the fit: its settings."""
-    return code_version("l2_scorer", STEP_VERSION, scorer_settings(lake))
-
-
-def scorer_settings(lake: Lake) -> scorer.Settings:
-    """The lake's settings of the fit."""
-    return scorer.SMOKE if lake.settings == "smoke" else scorer.DEFAULT
-
-
-@dg.asset(deps=["l2_annotations"], group_name="l2_selected", kinds={"delta"}, metadata=described("scorers"))
-def l2_scorer(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-    """The light scorer distilled from the ratings, published for every partition."""
-    reads = reads_of(lake, {"l2_annotations": {}})
-    with Step(lake, "l2", "l2_scorer", None, context.run.run_id, scorer_version(lake), reads) as step:
-        ratings = annotate.ratings_of(lake.scan("l2_annotations").collect())
-        texts = (
-            lake.scan("l1_filtered").select("doc_id", "text").join(ratings.lazy(), on="doc_id").sort("doc_id").collect()
-        )
-        fitted = scorer.fit(texts["text"], texts["rating"], QUALITY, scorer_settings(lake))
-        artefact = scorer.dump(fitted)
-        row = {
-            "scorer": QUALITY,
-            "scorer_version": scorer.version(artefact),
-            "annotation_version": max(s.version for s in lake.slices("l2_annotations")),
-            "num_labels": fitted.num_labels,
-            "spearman": fitted.spearman,
-            "artefact": artefact,
-        }
-        # Published last stands last; earlier versions are kept.
-        earlier = lake.scan("scorers").filter(pl.col("scorer_version") != row["scorer_version"]).collect()
-        stage = step.stage("scorers")
-        stage.write(pl.concat([earlier, pl.DataFrame([row], schema=SCORERS.schema)]))
-        step.commit(stage)
-        step.counts(rows_in=len(texts), rows_kept=len(texts))
-    return dg.MaterializeResult(
-        metadata={
-            "scorer_version": str(row["scorer_version"]),
-            "num_labels": fitted.num_labels,
-            "spearman": round(fitted.spearman, 4) if fitted.spearman is not None else "not measurable",
-            "calibration_error": round(fitted.calibration_error, 4),
-        }
-    )
-
-
-def published_scorer(lake: Lake) -> tuple[str, scorer.Scorer]:
-    """Version and model of the published quality scorer.
-
-    Raises:
-        ValueError: none was published yet.
-    """
-    rows = lake.scan("scorers").filter(pl.col("scorer") == QUALITY).collect()
-    if rows.is_empty():
-        raise ValueError("no scorer is published in this lake yet: materialise l2_annotations and l2_scorer (lake run)")
-    last = rows.row(-1, named=True)
-    return last["scorer_version"], scorer.load(last["artefact"])
-
-
-def scores_inputs(partition: dict[str, str]) -> dict[str, dict[str, str]]:
-    """What scoring a partition reads."""
-    return {"l1_filtered": partition, "scorers": {}}
-
-
-SCORES_VERSION = code_version("l2_scores", STEP_VERSION)
-
-
-@dg.op(ins={"start": dg.In(dg.Nothing), "learnt": dg.In(dg.Nothing)}, pool="gpu", retry_policy=RETRY)
-def score_documents(
-    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]
-) -> list[Staged]:
-    """Score every document of the partitions with the published scorer."""
-    version, model = published_scorer(lake)
-    found = []
+def l2_embeddings(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], encoder: GpuEncoder, gate: dg.ResourceParam[Gate]
+) -> None:
+    """Sentence embeddings of every document; a text that was embedded before is not again."""
     for key in context.partition_keys:
         partition = partition_of(key)
         gate.require("l2", **partition)
-        cpu = cpu_seconds()
-        staged = Staged(partition, reads_of(lake, scores_inputs(partition)))
-        stage = lake.stage("l2_scores", {"scorer": QUALITY, **partition})
-        total = sum(s.num_rows for s in lake.slices("l1_filtered", partition))
-        with bar(f"scoring {key}", total) as move:
-            done = 0
-            for batch in lake.batches("l1_filtered", partition, ["doc_id", "corpus", "snapshot", "text"], BATCH_ROWS):
-                scored = batch.select(
-                    "doc_id",
-                    "corpus",
-                    "snapshot",
-                    pl.lit(QUALITY).alias("scorer"),
-                    pl.lit(version).alias("scorer_version"),
-                    scorer.score(model, batch["text"]).alias("score"),
+        reads = reads_of(lake, embeddings_inputs(partition))
+        version = embeddings_version(encoder)
+        with Step(lake, "l2", "l2_embeddings", partition, context.run.run_id, version, reads) as step:
+            if encoder.enabled:
+                rows, embedded = embed_partition(lake, step, partition, encoder, key)
+                step.counts(rows_in=rows, rows_kept=rows)
+                context.add_asset_metadata(
+                    {"dagster/row_count": rows, "embedded": embedded, "encoder": encoder.open().name},
+                    asset_key="l2_embeddings",
+                    partition_key=key,
                 )
-                stage.write(scored)
-                move(done := done + len(batch))
-        staged.stages.append(stage.close())
-        staged.counts = {"rows_in": total, "rows_kept": stage.num_rows}
-        staged.cpu_s = cpu_seconds() - cpu
-        found.append(staged)
-    return found
 
 
-@dg.op(out=dg.Out(dg.Nothing))
-def keep_scores(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], found: list[Staged]) -> None:
-    """Commit the scores, a ledger row a partition."""
-    for staged in found:
-        with Step(lake, "l2", "l2_scores", staged.partition, context.run.run_id, SCORES_VERSION, staged.reads) as step:
-            step.take(staged)
-        scores = lake.scan("l2_scores", {"scorer": QUALITY, **staged.partition}).select("score").collect()["score"]
-        context.add_asset_metadata(
-            materialisation(step.all_counts(), pl.DataFrame({"reason": [], "count": []}), pl.DataFrame(), scores),
-            asset_key="l2_scores",
-            partition_key=key_of(**staged.partition),
-        )
+def embed_partition(lake: Lake, step: Step, partition: Partition, encoder: GpuEncoder, key: str) -> tuple[int, int]:
+    """Embed the partition's texts that are new, keep the embeddings of those that stayed; documents, and new ones."""
+    model = encoder.open()
+    stage = step.stage("embeddings", encoder=model.name)
+    known = lake.scan("embeddings", {"encoder": model.name, **partition}).select("doc_id", "text_hash").collect()
+    columns = ["doc_id", "corpus", "snapshot", "text"]
+    hashes = [known.clear()]
+    for batch in lake.batches("l1_filtered", partition, columns, BATCH_ROWS):
+        hashes.append(batch.select("doc_id", embed.text_hash(batch["text"])))
+    now = pl.concat(hashes)
+    valid = known.join(now, on=["doc_id", "text_hash"], how="semi")
+    missing = now.join(valid, on="doc_id", how="anti")
+    if missing.is_empty() and len(valid) == len(known) and len(known):
+        step.carry()
+        return len(now), 0
+    extends = len(valid) == len(known)
+    if not extends:
+        old = lake.scan("embeddings", {"encoder": model.name, **partition})
+        stage.write(old.join(valid.lazy(), on="doc_id", how="semi"))
+    done = 0
+    with bar(f"embedding {key}", len(missing)) as move:
+        for batch in lake.batches("l1_filtered", partition, columns, BATCH_ROWS):
+            new = batch.join(missing, on="doc_id", how="semi")
+            stage.write(embed.embed_batch(new, known_vectors(), model))
+            move(done := done + len(new))
+    step.commit(stage, "extend" if extends and len(known) else "replace")
+    return len(now), len(missing)
 
 
-@dg.graph_asset(
-    name="l2_scores",
+def known_vectors() -> pl.DataFrame:
+    """None: what is known was sorted out before."""
+    return pl.DataFrame(schema={"doc_id": pl.String, "text_hash": pl.String, "vector": pl.List(pl.Float32)})
+
+
+def pair_in_force(lake: Lake) -> InForce | None:
+    """Fit and policy in force; None before the first verification."""
+    try:
+        return in_force(lake)
+    except ValueError:
+        return None
+
+
+def encoder_name(encoder: GpuEncoder) -> str:
+    """Name of the encoder's slices of `embeddings`; opening costs no model."""
+    return encoder.open().name if encoder.enabled else "off"
+
+
+def scores_inputs(partition: Partition, encoder: GpuEncoder) -> dict[str, Partition]:
+    """What scoring a partition reads; the fit enters the version."""
+    return {"l1_filtered": partition, "embeddings": {"encoder": encoder_name(encoder), **partition}}
+
+
+def scores_version(lake: Lake, encoder: GpuEncoder) -> str:
+    """Version of the scores: the fit in force and the encoder."""
+    pair = pair_in_force(lake)
+    return code_version("l2_scores", 3, pair.fit if pair else None, encoder.identity)
+
+
+@dg.asset(
+    deps=["l1_filtered", "l2_embeddings", "l2_verification"],
+    partitions_def=corpora,
+    backfill_policy=backfill,
     group_name="l2_selected",
     kinds={"delta"},
     metadata=described("l2_scores"),
-    partitions_def=corpora,
-    backfill_policy=backfill,
-    ins={
-        "start": dg.AssetIn("l1_filtered", dagster_type=dg.Nothing),
-        "learnt": dg.AssetIn("l2_scorer", dagster_type=dg.Nothing),
-    },
+    pool="gpu",
+    retry_policy=RETRY,
 )
-def l2_scores(start, learnt):  # type: ignore[no-untyped-def]
-    """Every document's scores by the published scorer."""
-    return keep_scores(score_documents(start=start, learnt=learnt))
+def l2_scores(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], encoder: GpuEncoder, gate: dg.ResourceParam[Gate]
+) -> None:
+    """Every document's scores by the fit in force: quality, its dimensions, perplexity, topics, the rules' margin."""
+    fit = load_fit(lake, in_force(lake).fit)
+    for key in context.partition_keys:
+        partition = partition_of(key)
+        gate.require("l2", **partition)
+        reads = reads_of(lake, scores_inputs(partition, encoder))
+        version = scores_version(lake, encoder)
+        with Step(lake, "l2", "l2_scores", partition, context.run.run_id, version, reads) as step:
+            total = score_partition(lake, step, partition, fit, encoder, key)
+            step.counts(rows_in=total, rows_kept=total)
+        scores = lake.scan("l2_scores", {"scorer": "quality", **partition}).select("score").collect()["score"]
+        context.add_asset_metadata(
+            materialisation(step.all_counts(), pl.DataFrame({"reason": [], "count": []}), pl.DataFrame(), scores),
+            asset_key="l2_scores",
+            partition_key=key,
+        )
 
 
-def selection_inputs(partition: dict[str, str]) -> dict[str, dict[str, str]]:
+def score_partition(lake: Lake, step: Step, partition: Partition, fit: Fit, encoder: GpuEncoder, key: str) -> int:
+    """Write every scorer's slice of the partition in one pass over its texts; returns the documents."""
+    ids = [batch["doc_id"] for batch in lake.batches("l1_filtered", partition, ["doc_id"], BATCH_ROWS)]
+    doc_ids = pl.concat(ids) if ids else pl.Series("doc_id", [], pl.String)
+    model = encoder.open() if encoder.enabled else None
+    with (
+        open_vectors(lake, encoder_name(encoder), partition, doc_ids) as vectors,
+        bar(f"scoring {key}", len(doc_ids)) as move,
+    ):
+        names = (*scorers_of(fit, vectors is not None), RULE_MARGIN)
+        versions = versions_of(fit, names)
+        # A scorer that is no more leaves no scores behind.
+        gone = {s.partition["scorer"] for s in lake.slices("l2_scores", partition) if s.num_rows} - set(names)
+        stages = step.stages("l2_scores", "scorer", [*names, *sorted(gone)])
+        columns = ["doc_id", "corpus", "snapshot", RULE_MARGIN, "text"]
+        done = 0
+        for number, batch in enumerate(lake.batches("l1_filtered", partition, columns, BATCH_ROWS), 1):
+            held = None if vectors is None else np.asarray(vectors[done : done + len(batch)])
+            scores = score_batch(fit, batch["text"], held, model).with_columns(batch[RULE_MARGIN])
+            for name, rows in in_long_form(batch, scores, names, versions).items():
+                stages[name].write(rows)
+                if number % FLUSH_BATCHES == 0:
+                    stages[name].close()
+            move(done := done + len(batch))
+    step.commit_together(list(stages.values()))
+    return len(doc_ids)
+
+
+def versions_of(fit: Fit, names: tuple[str, ...]) -> dict[str, str]:
+    """The version of each scorer: its artefact's, or that of the fit that it belongs to."""
+    linear = fit.versions["quality"]
+    of_linear = dict.fromkeys(fit.linear.names, linear)
+    return {name: of_linear.get(name) or fit.versions.get(name) or fit.name for name in names}
+
+
+def selection_inputs(partition: Partition, encoder: GpuEncoder) -> dict[str, Partition]:
     """What selecting in a partition reads."""
     return {
         "l1_filtered": partition,
-        "l2_scores": {"scorer": QUALITY, **partition},
+        "l2_scores": partition,
+        "embeddings": {"encoder": encoder_name(encoder), **partition},
         "influence_scores": partition,
         "influence_models": {},
     }
 
 
 def selection_version(lake: Lake) -> str:
-    """Version of the selection: its policy."""
-    return code_version("l2_selected", STEP_VERSION, policy_of(lake).version)
+    """Version of the selection: its fit and policy."""
+    pair = pair_in_force(lake)
+    return code_version("l2_selected", 3, pair and (pair.fit, pair.policy.version))
 
 
-def candidates_of(lake: Lake, partition: dict[str, str]) -> tuple[pl.DataFrame, int]:
-    """The partition's candidates with quality and influence, and the round: one more than influence models promoted."""
+def candidates_of(lake: Lake, partition: Partition, pair: InForce) -> tuple[pl.DataFrame, int]:
+    """The partition's candidates with quality, bound scores and influence, and the round: one more than influence
+    models promoted.
+
+    Raises:
+        ValueError: the policy names a scorer that the lake does not have; the message lists those it has.
+    """
+    known = {s.partition["scorer"] for s in lake.slices("l2_scores", partition)}
+    if unknown := sorted({pair.policy.scorer, *pair.policy.bound_scorers} - known):
+        raise ValueError(f"policy {pair.policy.name!r} names the scorer {unknown[0]!r}; known: {sorted(known)}")
     promoted = lake.scan("influence_models").filter(pl.col("promoted")).select("model_version").collect()
     numbers = ["doc_id", "corpus", "snapshot", "domain", "language", "num_tokens"]
-    quality = lake.scan("l2_scores", {"scorer": QUALITY, **partition}).select("doc_id", quality="score")
     influence = lake.scan("influence_scores", partition)
     if len(promoted):
         influence = influence.filter(pl.col("model_version") == promoted["model_version"][-1])
     else:
         influence = influence.head(0)
-    rows = (
-        lake.scan("l1_filtered", partition)
-        .select(numbers)
-        .join(quality, on="doc_id", how="left")
-        .join(influence.select("doc_id", influence="score"), on="doc_id", how="left")
-        .sort("doc_id")
-        .collect()
-    )
-    return rows, 1 + len(promoted)
+    rows = lake.scan("l1_filtered", partition).select(numbers)
+    for name, column in [(pair.policy.scorer, "quality"), *((name, name) for name in pair.policy.bound_scorers)]:
+        scores = lake.scan("l2_scores", {"scorer": name, **partition}).select("doc_id", pl.col("score").alias(column))
+        rows = rows.join(scores, on="doc_id", how="left")
+    rows = rows.join(influence.select("doc_id", influence="score"), on="doc_id", how="left")
+    return rows.sort("doc_id").collect(), 1 + len(promoted)
+
+
+def select_partition(
+    lake: Lake, partition: Partition, pair: InForce, encoder: GpuEncoder
+) -> tuple[Selection, pl.DataFrame, int]:
+    """What the pair selects of a partition as it stands, its candidates, and the round."""
+    candidates, round_ = candidates_of(lake, partition, pair)
+    moves = lake.scan("tier_moves", partition).filter(pl.col("round") < round_).collect()
+    previous = membership_at(moves, round_ - 1)
+    if not needs_vectors(pair.policy) or pair.policy.diversity is None:
+        return select(candidates, previous, pair.policy, round_), candidates, round_
+    centroids = load_fit(lake, pair.fit).centroids
+    with open_vectors(lake, encoder_name(encoder), partition, candidates["doc_id"]) as vectors:
+        return select(candidates, previous, pair.policy, round_, vectors, centroids), candidates, round_
 
 
 @dg.asset(
-    deps=["l2_scores", "l1_filtered"],
+    deps=["l2_scores", "l1_filtered", "l2_embeddings"],
     partitions_def=corpora,
     backfill_policy=backfill,
     group_name="l2_selected",
     kinds={"delta"},
     metadata=described("l2_selected"),
 )
-def l2_selected(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]) -> None:
+def l2_selected(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], encoder: GpuEncoder, gate: dg.ResourceParam[Gate]
+) -> None:
     """L2: documents selected by models. Core pre-training."""
+    pair = in_force(lake)
     for key in context.partition_keys:
         partition = partition_of(key)
         gate.require("l2", **partition)
-        reads = reads_of(lake, selection_inputs(partition))
-        candidates, round_ = candidates_of(lake, partition)
-        policy = policy_of(lake)
-        moves = lake.scan("tier_moves", partition).filter(pl.col("round") < round_).collect()
-        chosen = select.select(candidates, select.membership_at(moves, round_ - 1), policy, round_)
-        with Step(
-            lake, "l2", "l2_selected", partition, context.run.run_id, selection_version(lake), reads, round_
-        ) as step:
+        reads = reads_of(lake, selection_inputs(partition, encoder))
+        chosen, candidates, round_ = select_partition(lake, partition, pair, encoder)
+        version = selection_version(lake)
+        with Step(lake, "l2", "l2_selected", partition, context.run.run_id, version, reads, round_) as step:
             for table, rows, extra in (
                 ("verdicts", chosen.verdicts, {"tier": "l2"}),
                 ("tier_moves", chosen.moves, {"round": str(round_)}),
@@ -313,7 +295,7 @@ def l2_selected(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake],
                 chosen.verdicts.group_by("reason").agg(pl.len().alias("count")),
                 best.lazy().join(text, on="doc_id", maintain_order="left").drop("doc_id").collect(),
                 candidates["quality"],
-                policy=policy.version,
+                policy=pair.policy.version,
                 round=round_,
             ),
             asset_key="l2_selected",
@@ -321,4 +303,4 @@ def l2_selected(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake],
         )
 
 
-assets = [l2_annotations, l2_scorer, l2_scores, l2_selected]
+assets = [*learn_assets.assets, l2_embeddings, l2_scores, l2_selected]
