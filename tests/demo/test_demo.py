@@ -119,15 +119,63 @@ def test_try_score_and_refine_give_a_line_a_line(demo: Demo, run_lake: Run, tmp_
     texts = ask(demo, "SELECT doc_id, text FROM l2_selected ORDER BY hash(doc_id) LIMIT 4")
     lines = tmp_path / "in.jsonl"
     lines.write_text("".join(json.dumps({"id": i, "text": text[:2000]}) + "\n" for i, text in texts))
-    for stage, keys in (("score", {"id", "score"}), ("refine", {"id", "records", "rejected"})):
+    for stage, keys in (("score", {"id", "score", "dimensions"}), ("refine", {"id", "records", "rejected"})):
         run_lake("try", stage, str(lines), "--out", str(tmp_path / "out.jsonl"))
         out = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
         assert [line["id"] for line in out] == [i for i, _ in texts]
         assert all(set(line) == keys for line in out)
 
 
-def test_scores_of_one_published_scorer_compare_over_all_partitions(demo: Demo) -> None:
-    assert len(ask(demo, "SELECT DISTINCT scorer_version FROM l2_scores")) == 1
-    scores = pl.Series([s for (s,) in ask(demo, "SELECT score FROM l2_scores")])
+def test_scores_of_one_published_fit_compare_over_all_partitions(demo: Demo) -> None:
+    versions = ask(demo, "SELECT scorer, count(DISTINCT scorer_version) FROM l2_scores GROUP BY ALL")
+    assert {"quality", "quality_encoder", "perplexity", "rule_margin", "topic_science"} <= {
+        name for name, _ in versions
+    }
+    assert {count for _, count in versions} == {1}
+    documents = ask(demo, "SELECT count(*) FROM l1_filtered")
+    assert ask(demo, "SELECT count(*) FROM l2_scores WHERE scorer = 'quality'") == documents
+    scores = pl.Series([s for (s,) in ask(demo, "SELECT score FROM l2_scores WHERE scorer = 'quality'")])
     assert scores.is_between(0, 5).all()
     assert scores.n_unique() > 100
+
+
+def test_verification_was_trained_stored_and_claims_no_gain(demo: Demo) -> None:
+    found = ask(demo, "SELECT settings, gates, num_seeds, reference_error, detail FROM verifications")
+    assert [(settings, gates) for settings, gates, *_ in found] == [("smoke", False)]
+    _, _, seeds, error, detail = found[0]
+    assert seeds >= 2
+    assert error > 0
+    assert detail.startswith("too small to gate: no gain is claimed")
+    arms = ask(demo, "SELECT DISTINCT arm FROM verification_curves WHERE measure = 'reference' ORDER BY ALL")
+    assert arms == [("base",), ("candidate",)]
+
+
+def test_tier_rounds_say_what_a_kept_million_tokens_cost(demo: Demo) -> None:
+    rows = ask(demo, "SELECT tier, round, cpu_s, tokens_kept FROM tier_rounds ORDER BY tier")
+    assert [tier for tier, *_ in rows] == ["l0", "l1", "l2", "l3", "l4"]
+    assert all(cpu_s > 0 for _, _, cpu_s, _ in rows)
+
+
+def test_try_annotate_gives_a_distribution_a_line(demo: Demo, run_lake: Run, tmp_path: Path) -> None:
+    lines = tmp_path / "in.jsonl"
+    lines.write_text(
+        "".join(
+            json.dumps({"id": i, "text": text}) + "\n"
+            for i, text in enumerate(("Water boils at a lower temperature on high mountains.", ""))
+        )
+    )
+    out = [json.loads(line) for line in run_lake("try", "annotate", str(lines)).stdout.splitlines()]
+    assert [line["id"] for line in out] == [0, 1]
+    for found in out[0]["dimensions"].values():
+        assert sum(found["distribution"]) == pytest.approx(1, abs=1e-3)
+        assert 0 <= found["rating"] <= 5
+    assert out[1]["error"] == "no_text"
+
+
+def test_select_dry_run_shows_the_margin_and_moves_nothing(demo: Demo, run_lake: Run) -> None:
+    before = ask(demo, "SELECT count(*) FROM tier_ledger")
+    said = run_lake("select", "--policy", "strict_and_diverse", "--dry-run").stdout
+    assert "just kept" in said
+    assert "just dropped" in said
+    assert "semantic_duplicate" in said
+    assert ask(demo, "SELECT count(*) FROM tier_ledger") == before
