@@ -1,13 +1,13 @@
 """Learning rates by step: warm-up, stable, decay (WSD).
 
-MiniCPM, arXiv 2404.06395, section 4.2. With W steps of warm-up, S stable ones and D of decay, peak rate p, at step s:
+MiniCPM, arXiv 2404.06395. With W steps of warm-up, S stable ones and D of decay, peak rate p, at step s:
 
     s < W          p * (s + 1) / W
     s < W + S      p
     s < W + S + D  p * f((s - W - S + 1) / D)
 
 What was trained to the end of the stable phase can be branched: each branch decays on data of its own, and all share
-the dear part. Where we differ: f(x) = 1 - sqrt(x), which arXiv 2405.18392 (section 3) found at least as good as the
+the dear part. Where we differ: f(x) = 1 - sqrt(x), which arXiv 2405.18392 found at least as good as the
 exponential of MiniCPM and the linear one; and a rate is asked after the step is counted, so that no step is wasted
 on a rate of 0 at either end but the very last.
 """

@@ -1,7 +1,7 @@
 """Packing: documents of any length to chunks of one length, nothing lost but the last incomplete chunk.
 
 In: token ids of documents, in order. Out: an array of chunks. Documents follow each other with one separator between,
-as in GPT-3 (arXiv 2005.14165, section 2.3): no padding, no attention mask, a chunk may hold the end of one document
+as in GPT-3 (arXiv 2005.14165): no padding, no attention mask, a chunk may hold the end of one document
 and the beginning of the next.
 """
 

@@ -100,6 +100,13 @@ def test_draw_order_chunks_not_seen_before_come_first() -> None:
     assert len(np.unique(scarce.candidate[scarce.candidate >= 1300])) == 320
 
 
+def test_draw_order_seeds_draw_different_chunks_while_there_are_enough() -> None:
+    chunks = sample(1300, 0, 3 * 320)
+    drawn = [set(order[order >= 1300]) for order in (draw_order(chunks, TINY, seed).candidate for seed in range(3))]
+    assert [len(ids) for ids in drawn] == [320, 320, 320]
+    assert len(set.union(*drawn)) == 960
+
+
 def test_draw_order_scarce_chunks_are_used_alike() -> None:
     order = draw_order(sample(200, 0, 80), TINY, seed=1)
     counts = np.bincount(order.candidate[order.candidate >= 200])[200:]
@@ -131,7 +138,6 @@ def test_difference_equal_gains_are_no_surer_than_the_least_deviation() -> None:
 
 
 NOTHING = Difference(0.0, 0.01, -0.03, 0.03)
-TOLERANCE = 0.05
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,10 @@ TOLERANCE = 0.05
         (Difference(0.1, 0.01, 0.07, 0.13), NOTHING, NOTHING, []),
         # Worse, but by chance it could be better.
         (Difference(-0.04, 0.02, -0.08, 0.0), NOTHING, NOTHING, []),
-        (Difference(-0.04, 0.01, -0.07, -0.0001), NOTHING, NOTHING, ["the reference loss is worse"]),
+        # Worse, but by no more than other documents would move it; then clearly worse.
+        (Difference(-0.04, 0.01, -0.075, -0.005), NOTHING, NOTHING, []),
+        (Difference(-0.04, 0.01, -0.0749, -0.0051), NOTHING, NOTHING, ["the reference loss is worse"]),
+        (NOTHING, NOTHING, Difference(-0.04, 0.01, -0.08, 0.0), []),
         (NOTHING, NOTHING, Difference(-0.04, 0.01, -0.07, -0.01), ["the accuracy is worse"]),
         (NOTHING, NOTHING, Difference(-0.04, 0.02, -0.09, 0.01), []),
         # General loss: clearly worse, but within what is tolerated; perhaps beyond it; clearly beyond it.
@@ -155,7 +164,7 @@ TOLERANCE = 0.05
 def test_refusals_only_what_is_clearly_worse(
     reference: Difference, general: Difference, accuracy: Difference, expected: list[str]
 ) -> None:
-    found = refusals(reference, general, accuracy, TOLERANCE)
+    found = refusals(reference, general, accuracy, TINY)
     assert len(found) == len(expected)
     assert all(reason.startswith(begins) for reason, begins in zip(found, expected))
 
@@ -165,8 +174,8 @@ def test_refusals_of_gains_that_are_noise_are_rare() -> None:
     refused = 0
     for _ in range(2_000):
         reference, general, accuracy = (difference(random.normal(0, 0.02, 5)) for _ in range(3))
-        refused += bool(refusals(reference, general, accuracy, TOLERANCE))
-    assert 0.03 < refused / 2_000 < 0.07
+        refused += bool(refusals(reference, general, accuracy, TINY))
+    assert 0.02 < refused / 2_000 < 0.05
 
 
 def test_verify_clean_candidate_on_noisy_base_gains() -> None:
@@ -224,9 +233,9 @@ def test_verify_in_two_processes_gives_the_curves_of_one(monkeypatch: pytest.Mon
     two = verify(planted(0.5, 1.0), settings, moved.append, cores=2)
     assert two.curves.equals(one.curves)
     assert moved == [settings.steps // 2, settings.steps]
-    monkeypatch.setattr(verify_module, "WORKER_CPU_S", 0.5)
-    with pytest.raises(RuntimeError, match="a worker timed_out"):
-        verify(planted(0.5, 1.0), replace(TINY, stable=100_000, anneal=1), lambda done: None, cores=2)
+    monkeypatch.setattr(verify_module, "WORKER_CPU_S", 0.3)
+    with pytest.raises(RuntimeError, match="verification tiny: a worker"):
+        verify(planted(0.5, 1.0), TINY, lambda done: None, cores=2)
 
 
 def test_loss_curves_are_the_mean_over_seeds_of_each_arm() -> None:
