@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quality_checks import accounts, evidence, slice_audit
+from quality_checks import accounts, evidence, scores, slice_audit
 from quality_checks.accounts import Failing
 from quality_checks.check_result import MAX_FAILING_KEYS, Finding, Partition, Severity
 from resources.lake import Lake
@@ -62,6 +62,16 @@ INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
         *FROM_PARENT,
         Invariant(accounts.moves_are_unique, "a document moves once a round"),
         Invariant(accounts.moves_give_the_membership, "the moves alone reproduce l2"),
+        Invariant(scores.documents_have_one_quality, "a document without a score cannot be selected"),
+        Invariant(scores.scores_are_unique, "one score a document and scorer"),
+        Invariant(scores.scores_are_on_their_scales, "ratings go from 0 to 5, shares and margins from 0 to 1"),
+        Invariant(scores.quality_is_the_score_that_selected, "what selected a row stands beside it"),
+        Invariant(
+            scores.scorers_know_every_document, "a document that a scorer passes over is out of its reach", "warn"
+        ),
+        Invariant(scores.policies_are_known, "each selected row names its policy", "warn"),
+        Invariant(scores.annotations_lie_in_their_documents, "texts changed since they were annotated", "warn"),
+        Invariant(scores.embeddings_have_length_one, "similarities are products of embeddings", "warn"),
     ),
     "l3": (
         *EVERY_TIER,

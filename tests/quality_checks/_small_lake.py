@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from resources.lake import Lake
+from tier_assets.l2_selected.policy import POLICIES
 from tier_tables import MAIN_TABLES, TABLES, table
 
 NEWS = {"corpus": "news", "snapshot": "2024"}
@@ -36,7 +37,7 @@ def small_lake(root: str) -> Lake:
 WRITTEN_BY = {
     "l0": ("l0_raw", "verdicts"),
     "l1": ("l1_filtered", "verdicts"),
-    "l2": ("l2_selected", "tier_moves", "verdicts"),
+    "l2": ("l2_scores", "embeddings", "l2_selected", "tier_moves", "verdicts"),
     "l3": ("l3_refined", "lineage", "verdicts"),
     "l4": ("l4_facts", "l4_evidence", "lineage", "verdicts"),
 }
@@ -60,7 +61,8 @@ def write(
         wanted = partition if first_column == "corpus" else {first_column: first, **partition}
         if table_name == "lineage" and first != step:
             continue
-        written = lake.replace(table_name, wanted, fill(table_name, frame))
+        named = frame if first_column in frame.columns else frame.with_columns(pl.lit(first).alias(first_column))
+        written = lake.replace(table_name, wanted, fill(table_name, named))
         outputs.append(
             {"table": written.table, "slice": written.slice, "version": written.version, "token": written.token}
         )
@@ -124,6 +126,30 @@ def text_rows(texts: Mapping[str, str], partition: Mapping[str, str]) -> pl.Data
     )
 
 
+def selected_rows(
+    ids: list[str], quality: list[float], rounds: list[int], partition: Mapping[str, str]
+) -> pl.DataFrame:
+    return documents(ids, partition).with_columns(
+        quality=pl.Series(quality), round=pl.Series(rounds), policy=pl.lit(POLICIES["best_half"].version)
+    )
+
+
+def score_rows(ids: list[str], scores: list[float], partition: Mapping[str, str]) -> pl.DataFrame:
+    return documents(ids, partition).with_columns(score=pl.Series(scores))
+
+
+def embedding_rows(ids: list[str], partition: Mapping[str, str]) -> pl.DataFrame:
+    return documents(ids, partition).with_columns(vector=pl.Series([[0.6, -0.8]] * len(ids)))
+
+
+def annotate(lake: Lake, ids: list[str], starts: list[int], ends: list[int]) -> None:
+    """Replace the lake's annotations by windows of documents of `news`."""
+    rows = documents(ids, NEWS).with_columns(char_start=pl.Series(starts), char_end=pl.Series(ends))
+    written = lake.replace("l2_annotations", {}, fill("l2_annotations", rows))
+    output = {"table": written.table, "slice": written.slice, "version": written.version, "token": written.token}
+    lake.finish({"tier": "l2", "step": "l2_annotations", "output_versions": [output]})
+
+
 def evidence_rows(facts: Mapping[str, str], raw: pl.DataFrame, partition: Mapping[str, str]) -> pl.DataFrame:
     return (
         documents(list(facts.values()), partition)
@@ -156,7 +182,8 @@ def lineage_rows(parents: list[tuple[str, str, str]], child: str, partition: Map
 def news_rows() -> dict[str, pl.DataFrame]:
     """Table (or `table/first partition value`) -> rows of `news`."""
     raw = raw_rows(TEXTS, NEWS)
-    l2 = documents(["d0", "d1", "d2"], NEWS).with_columns(quality=pl.lit(3.5), round=pl.Series([1, 1, 2]))
+    kept = ["d0", "d1", "d2", "d3"]
+    l2 = selected_rows(["d0", "d1", "d2"], [3.5, 3.25, 3.0], [1, 1, 2], NEWS)
     facts = {"f0": "d0", "f1": "d1", "f2": "gone"}
     return {
         "l0_raw": raw,
@@ -165,6 +192,9 @@ def news_rows() -> dict[str, pl.DataFrame]:
         ),
         "l1_filtered": text_rows({d: TEXTS[d] for d in ("d0", "d1", "d2", "d3")}, NEWS),
         "verdicts/l2": documents(["d3"], NEWS).with_columns(tier=pl.lit("l2"), reason=pl.lit("demoted_quality")),
+        "l2_scores/quality": score_rows(kept, [3.5, 3.25, 3.0, 1.0], NEWS),
+        "l2_scores/perplexity": score_rows(kept, [6.5, 7.25, 6.0, 11.0], NEWS),
+        "embeddings/made_up": embedding_rows(kept, NEWS),
         "l2_selected": l2,
         "tier_moves/1": documents(["d0", "d1", "d3"], NEWS).with_columns(round=pl.lit(1), to_tier=pl.lit("l2")),
         "tier_moves/2": documents(["d2", "d3"], NEWS).with_columns(round=pl.lit(2), to_tier=pl.Series(["l2", "l1"])),
@@ -195,7 +225,8 @@ def mail_rows() -> dict[str, pl.DataFrame]:
     return {
         "l0_raw": raw,
         "l1_filtered": text_rows(texts, MAIL),
-        "l2_selected": documents(["m0"], MAIL).with_columns(round=pl.lit(1)),
+        "l2_scores/quality": score_rows(["m0"], [4.0], MAIL),
+        "l2_selected": selected_rows(["m0"], [4.0], [1], MAIL),
         "tier_moves/1": documents(["m0"], MAIL).with_columns(round=pl.lit(1), to_tier=pl.lit("l2")),
         "l3_refined": record_rows({"mr0": ["m0"]}, MAIL),
         "lineage/l3_refined": lineage_rows([("mr0", "l2_selected", "m0")], "l3_refined", MAIL),

@@ -100,7 +100,7 @@ def test_checks_of_a_sound_run_pass_and_are_recorded(lake: Lake, instance: dg.Da
 
 
 def test_checks_of_a_run_with_two_partitions_judge_each(lake: Lake, instance: dg.DagsterInstance) -> None:
-    plant(lake, "l2_selected", lambda rows: rows.with_columns(quality=pl.lit(7.0)), MAIL)
+    plant(lake, "l2_selected", lambda rows: rows.with_columns(reason=pl.lit("")), MAIL)
     result = materialise(lake, instance, ["l2_selected"], KEYS)
     assert not result.success
     passed = {name: e.passed for name, e in evaluations(result).items()}

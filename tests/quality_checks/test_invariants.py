@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from _small_lake import MAIL, NEWS, QUOTE, START, plant
+from _small_lake import MAIL, NEWS, QUOTE, START, TEXTS, annotate, plant
 
 from quality_checks.invariants import run_invariants
 from resources.lake import Lake
-from tier_tables import TIERS
+from tier_assets.l2_selected.policy import Policy, Rule, to_toml
+from tier_tables import TIERS, table
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -77,6 +80,25 @@ BREAKS = [
         drop("doc_id", "d1"),
         {"moves_give_the_membership": ("d1",), "parents_are_accounted_for": ("d1",)} | COUNTS,
     ),
+    (
+        "l2",
+        "l2_scores/quality",
+        drop("doc_id", "d3"),
+        {"documents_have_one_quality": ("d3",), "scorers_know_every_document": ("quality",)},
+    ),
+    ("l2", "l2_scores/quality", copy("doc_id", "d3"), {"scores_are_unique": ("d3",)}),
+    ("l2", "l2_scores/quality", put("doc_id", "d3", score=5.0), {}),
+    ("l2", "l2_scores/quality", put("doc_id", "d3", score=5.0001), {"scores_are_on_their_scales": ("d3",)}),
+    ("l2", "l2_scores/quality", put("doc_id", "d3", score=-0.1), {"scores_are_on_their_scales": ("d3",)}),
+    ("l2", "l2_scores/perplexity", put("doc_id", "d3", score=math.nan), {"scores_are_on_their_scales": ("d3",)}),
+    ("l2", "l2_scores/perplexity", put("doc_id", "d3", score=math.inf), {"scores_are_on_their_scales": ("d3",)}),
+    ("l2", "l2_scores/perplexity", put("doc_id", "d3", score=None), {"scores_are_on_their_scales": ("d3",)}),
+    ("l2", "l2_scores/perplexity", drop("doc_id", "d1"), {"scorers_know_every_document": ("perplexity",)}),
+    ("l2", "l2_scores/quality", put("doc_id", "d1", score=3.0), {"quality_is_the_score_that_selected": ("d1",)}),
+    ("l2", "l2_selected", put("doc_id", "d1", quality=3.0), {"quality_is_the_score_that_selected": ("d1",)}),
+    ("l2", "l2_selected", put("doc_id", "d1", policy="nobody's"), {"policies_are_known": ("d1",)}),
+    ("l2", "embeddings/made_up", put("doc_id", "d1", vector=[0.6, 0.7]), {"embeddings_have_length_one": ("d1",)}),
+    ("l2", "embeddings/made_up", put("doc_id", "d1", vector=[]), {"embeddings_have_length_one": ("d1",)}),
     ("l3", "l2_selected", drop("doc_id", "d2"), {"records_have_selected_sources": ("r1",)}),
     ("l3", "l2_selected", copy("doc_id", "d2", doc_id="d3"), {"parents_are_accounted_for": ("d3",)}),
     ("l3", "verdicts/l3", put("record_id", "r9", record_id="r1"), {"nothing_is_kept_and_rejected": ("r1",)}),
@@ -130,6 +152,46 @@ def test_invariants_of_a_changed_slice_fail_by_name_and_key(
 ) -> None:
     plant(lake, name, change)
     assert failing(lake, tier) == broken
+
+
+def test_annotated_windows_beyond_their_text_fail(lake: Lake) -> None:
+    end = len(TEXTS["d0"])
+    annotate(lake, ["d0", "d0", "d1", "gone"], [0, end - 1, 0, 0], [end, end, 5, 99_999])
+    assert failing(lake, "l2") == {}
+    annotate(lake, ["d0", "d1", "d2", "d3"], [0, -1, 5, 0], [end + 1, 5, 5, 3])
+    assert failing(lake, "l2") == {"annotations_lie_in_their_documents": ("d0", "d1", "d2")}
+
+
+def test_quality_is_compared_by_the_scorer_of_an_adopted_policy(lake: Lake) -> None:
+    policy = Policy("by_perplexity", (Rule(keep_share=0.5),), scorer="perplexity")
+    row = {"policy": policy.version, "settings": to_toml(policy), "adopted_at": datetime.now(UTC)}
+    lake.append("policies", pl.DataFrame([row], schema=table("policies").schema))
+    plant(lake, "l2_selected", put("doc_id", "d1", policy=policy.version))
+    assert failing(lake, "l2") == {"quality_is_the_score_that_selected": ("d1",)}
+    plant(lake, "l2_selected", put("doc_id", "d1", quality=4.75))
+    plant(lake, "l2_scores/perplexity", put("doc_id", "d1", score=4.75))
+    assert failing(lake, "l2") == {}
+
+
+def test_quality_is_not_compared_with_scores_that_came_after_the_selection(lake: Lake) -> None:
+    before = lake.last_step("l2_selected", NEWS)
+    assert before is not None
+    read = {"table": "l2_scores", "version": 0, "state": lake.state("l2_scores", NEWS)}
+    lake.finish({**before, "output_versions": [], "input_versions": [read]})
+    plant(lake, "l2_selected", put("doc_id", "d1", quality=3.0))
+    assert failing(lake, "l2") == {"quality_is_the_score_that_selected": ("d1",)}
+    plant(lake, "l2_scores/quality", put("doc_id", "d1", score=3.25))
+    plant(lake, "l2_scores/quality", put("doc_id", "d2", score=1.0))
+    assert failing(lake, "l2") == {}
+
+
+def test_partition_that_was_never_scored_lacks_no_score(lake: Lake) -> None:
+    elsewhere = {"corpus": "loose", "snapshot": "2024"}
+    loose = lake.scan("l1_filtered", MAIL).with_columns(corpus=pl.lit("loose")).collect()
+    plant(lake, "l1_filtered", lambda _: loose, elsewhere)
+    assert failing(lake, "l2", elsewhere) == {"parents_are_accounted_for": ("m0",)}
+    plant(lake, "l2_scores/quality", lambda rows: rows, elsewhere)
+    assert "documents_have_one_quality" in failing(lake, "l2", elsewhere)
 
 
 def test_invariants_look_at_their_own_partition_only(lake: Lake) -> None:
