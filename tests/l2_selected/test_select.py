@@ -489,6 +489,30 @@ def test_select_full_cluster_keeps_what_a_floor_guarantees_and_gives_it_the_firs
     assert reasons(found) == {f"d{i:03}": "cluster_cap" if i == 2 else "above_threshold" for i in range(6)}
 
 
+@pytest.mark.parametrize(("fallen", "stays"), [(3.69, True), (2.5, False)])
+def test_select_member_within_the_margin_of_a_floor_keeps_its_place_in_a_full_cluster(
+    fallen: float, stays: bool
+) -> None:
+    policy = dataclasses.replace(CAPPED, margin=0.1, floors=(Floor(0.5, domain="b"),))
+    steps = vectors([0, 1, 2, 3, 4, 12])
+
+    def crowd(fourth: float, fifth: float) -> pl.DataFrame:
+        values = [4.0, 3.9, 3.8, fourth, fifth, 1.0]
+        return candidates([("b" if i in (3, 4) else "a", "en", q, None) for i, q in enumerate(values)])
+
+    one = select(crowd(3.7, 2.4), NOBODY, policy, 1, steps, CENTROIDS)
+    assert reasons(one)["d003"] == "above_threshold"
+    # The floor now guarantees the fifth, by a little; the fourth would be one too many.
+    two = select(crowd(fallen, 3.7), one.rows, policy, 2, steps, CENTROIDS)
+    assert ("d003" in kept(two)) == stays
+
+
+def test_select_of_twins_worth_the_same_the_member_stays() -> None:
+    policy = dataclasses.replace(TWINS, margin=0.0)
+    one = select(of_qualities(None, 3.0), NOBODY, policy, 1, vectors([0, 0]))
+    assert kept(select(of_qualities(3.0, 3.0), one.rows, policy, 2, vectors([0, 0]))) == ["d001"]
+
+
 def test_select_repetition_in_a_full_cluster_names_no_row_that_is_not_kept() -> None:
     policy = dataclasses.replace(ALL, diversity=Diversity(max_similarity=0.99, cluster_share=0.5))
     found = with_steps(policy, NOBODY, (4.0, 0), (3.9, 2), (3.8, 4), (3.7, 4), (3.6, 4), (2.0, 12))
