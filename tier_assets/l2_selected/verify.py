@@ -35,6 +35,7 @@ import numpy.typing as npt
 import polars as pl
 
 from algorithms.learning_rates import wsd
+from resources.torch_environment import set_environment
 from resources.trainer import ModelSettings, OptimizerSettings, Trainer, device
 from resources.workers import Died, Workers
 from tier_assets.l2_selected.verify_data import Data, Sample, Settings, TooLittle, assemble, tokenise
@@ -122,7 +123,7 @@ def verify(data: Data, settings: Settings, move: Callable[[int], None], cores: i
 
     Raises:
         TooLittle: too little text for these settings.
-        FloatingPointError: the training diverged.
+        FloatingPointError: the training diverged (a RuntimeError, WorkerError, where a worker found it).
         RuntimeError: a worker died.
     """
     began = time.process_time()
@@ -220,11 +221,6 @@ def train_pair(sample: Sample, settings: Settings, seed: int) -> Pair:
     return Pair(rows, trainer.num_parameters, num_chunks * settings.model.context, num_evaluated)
 
 
-def warm_up() -> None:
-    """What every worker needs, imported once in the process that they are forked from."""
-    import transformers  # noqa: F401
-
-
 def _run(sample: Sample, settings: Settings, move: Callable[[int], None], processes: int) -> tuple[list[Pair], float]:
     """The pairs of all seeds, and the CPU seconds of other processes."""
     seeds = range(settings.seeds)
@@ -245,7 +241,8 @@ def _run(sample: Sample, settings: Settings, move: Callable[[int], None], proces
 
 
 def _train_pair_in_worker(sample: Sample, settings: Settings, seed: int) -> Pair:
-    device()
+    # Torch starts threads when imported, after which nothing can be forked: so here, in each worker.
+    set_environment()
     import torch
 
     torch.set_num_threads(1)
