@@ -223,13 +223,19 @@ def _predict(
             for i in range(count):
                 for m in range(outputs):
                     total[m] += ngrams[buckets[i], m]
-            total /= np.sqrt(max(count, 1))
+            root = np.sqrt(max(count, 1))
+            for m in range(outputs):
+                total[m] = constant[m] + total[m] / root
             for s in range(SHAPES):
                 if shares[s] > 0.0:
-                    total += shares[s] * shapes[s]
+                    for m in range(outputs):
+                        total[m] += shares[s] * shapes[s, m]
             for k in range(STATISTICS):
-                total += min(max((dense[k] - mean[k]) / scale[k], -CLIP), CLIP) * weights[k]
-            values[n] += (constant + total) / parts
+                measure = min(max((dense[k] - mean[k]) / scale[k], -CLIP), CLIP)
+                for m in range(outputs):
+                    total[m] += measure * weights[k, m]
+            for m in range(outputs):
+                values[n, m] += total[m] / parts
     return values
 
 
