@@ -8,6 +8,10 @@ corpora of the sample; a rare language is unusual throughout, so compare within 
 (notices, menus that L1 let through) is usual; garbled text, shuffled words and lists of names are not. CCNet, whose
 method this is, learnt from an encyclopedia and so measured likeness to one; a sample from the lake needs no outside
 text, and measures likeness to the lake.
+
+Measured on 2,687 documents of nine corpora, a fifth of them held out (AUC, each corpus by itself): noise in 5% of the
+characters .90 to 1.0, shuffled words .75 to 1.0, boilerplate above articles .74, spam above other mail .45: spam is
+plain language. It is a bound against what is broken, and no measure of quality.
 """
 
 from __future__ import annotations
