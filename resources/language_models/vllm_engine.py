@@ -13,6 +13,7 @@ import functools
 import itertools
 import math
 import os
+import re
 import sys
 import threading
 import warnings
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 WINDOW = 512
 # Memory of the key-value cache on the CPU; 46k tokens of the bundled model.
 CPU_CACHE_BYTES = 1 << 30
+# What follows a head of prompts that is encoded once: enough for a tokenizer to split at the head's end alike in all.
+SHARED_TAIL = 8
 # On the CPU vLLM shares a prefix in whole blocks of 128 tokens by default, longer than most instructions.
 CPU_BLOCK_TOKENS = 32
 
@@ -121,9 +124,12 @@ class VllmModel:
             )
             for prompt in prompts
         ]
+        return shared_encode(self._encode, texts)
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if (fast := self._fast_tokenizer) is not None:
             return [encoding.ids for encoding in fast.encode_batch_fast(texts, add_special_tokens=False)]
-        return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        return self._tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
     @functools.cached_property
     def _fast_tokenizer(self) -> Any:
@@ -167,6 +173,33 @@ class VllmModel:
                     if progress is not None:
                         progress(num_done)
         return outputs
+
+
+def shared_encode(encode: Callable[[Sequence[str]], list[list[int]]], texts: Sequence[str]) -> list[list[int]]:
+    """`encode(texts)`, with what all of them begin with (an instruction, rated examples) encoded once.
+
+    The head ends at a line's end, and what stands around that place is the same in every text: a tokenizer that splits
+    the first of them there splits all of them there, since it looks no further than a word or a run of white space.
+    One that does not is given the whole texts.
+    """
+    head = _shared_head(texts)
+    if not head:
+        return encode(texts)
+    whole, of_head, *tails = encode([texts[0], head, *(text[len(head) :] for text in texts)])
+    if of_head + tails[0] != whole:
+        return encode(texts)
+    return [of_head + tail for tail in tails]
+
+
+def _shared_head(texts: Sequence[str]) -> str:
+    """The lines that all texts begin with, up to a single line break at least SHARED_TAIL characters before they part;
+    empty for one text."""
+    if len(texts) < 2:
+        return ""
+    first, last = min(texts), max(texts)  # whatever these share, all between them do
+    shared = first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
+    breaks = list(re.finditer(r"(?<=\S)\n(?=\S)", shared[:-SHARED_TAIL]))
+    return shared[: breaks[-1].end()] if breaks else ""
 
 
 def engine(folder: str, max_model_len: int) -> LLM:

@@ -1,6 +1,7 @@
 """Shares, the scripted model, the replay cache on a real lake, and what a setting names."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,8 @@ from resources.language_models.protocol import to_shares
 from resources.language_models.replay import CHUNK
 from resources.language_models.resource import GpuLanguageModel
 from resources.language_models.scripted import ScriptedModel
-from resources.language_models.vllm_engine import VllmModel
+from resources.language_models.vllm_engine import VllmModel, shared_encode
+from resources.tokenizer import tokenizer
 
 
 @pytest.fixture
@@ -181,3 +183,37 @@ def test_gpu_language_model_passes_its_setting_and_length() -> None:
     model = GpuLanguageModel(setting="bundled", max_model_len=512).open()
     assert isinstance(model, VllmModel)
     assert model.max_model_len == 512
+
+
+def encode(texts: Sequence[str]) -> list[list[int]]:
+    return [encoding.ids for encoding in tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+HEADS = st.text(alphabet="aé .\n1漢'", max_size=40)
+
+
+@given(HEADS, HEADS, st.lists(HEADS, max_size=5))
+def test_shared_encode_any_texts_are_encoded_as_they_are_one_by_one(head: str, more: str, tails: list[str]) -> None:
+    texts = [f"{head}\nRate this document:{more}{tail}" for tail in tails]
+    assert shared_encode(encode, texts) == encode(texts)
+
+
+def test_shared_encode_what_texts_begin_with_is_encoded_once() -> None:
+    head = "An example of a document.\n" * 50
+    texts = [f"{head}What follows differs: {i}" for i in range(10)]
+    asked: list[str] = []
+
+    def counted(texts: Sequence[str]) -> list[list[int]]:
+        asked.extend(texts)
+        return encode(texts)
+
+    assert shared_encode(counted, texts) == encode(texts)
+    assert sum(text.startswith("An example of a document.\nAn") for text in asked) == 2
+
+
+def test_shared_encode_tokenizer_that_marks_a_begin_is_given_whole_texts() -> None:
+    def marking(texts: Sequence[str]) -> list[list[int]]:
+        return [[0, *ids] for ids in encode(texts)]
+
+    texts = [f"An example of a document.\nWhat follows differs: {i}" for i in range(3)]
+    assert shared_encode(marking, texts) == marking(texts)
