@@ -26,15 +26,13 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-# Rounds after which few vectors change their cluster.
-ROUNDS: Final = 20
 # Rows compared with all centroids at a time: 16 MB of products for a thousand clusters.
 BATCH: Final = 4_096
 # Vectors nearer than this are copies: what float32 leaves of 1 - <x, x>.
 ROUNDING: Final = 1e-5
 
 
-def fit(vectors: np.ndarray, k: int, seed: int, rounds: int = ROUNDS) -> np.ndarray:
+def fit(vectors: np.ndarray, k: int, seed: int, rounds: int) -> np.ndarray:
     """The centroids of `vectors` [N, D] after at most `rounds` rounds, the largest cluster first: float32 [K, D].
 
     K is `k`, or the number of different vectors where that is smaller.

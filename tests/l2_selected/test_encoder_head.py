@@ -61,7 +61,7 @@ def test_fit_what_only_the_embedding_knows_is_learnt(head: encoder_head.Head) ->
     assert head.report.spearman > 0.9
     assert head.report.spearman_across is not None
     assert head.report.spearman_across > 0.8
-    assert np.corrcoef(found, windows["quality"].to_numpy())[0, 1] > 0.95
+    assert np.corrcoef(found, windows["quality"].to_numpy())[0, 1] > 0.85
 
 
 def test_fit_without_shares_and_page_labels_is_the_text_alone() -> None:
