@@ -68,9 +68,19 @@ def test_assemble_documents_stand_where_their_role_says() -> None:
     for name, expected in (("base", "pool"), ("candidate", "pool"), ("reference", "reference"), ("general", "general")):
         assert {role(doc_id) for doc_id in parts[name]["doc_id"]} == {expected}, name
     assert set(data.candidate["doc_id"]) <= set(evens(documents))
-    # Of the held-out rated documents, the better half; quality rises with the number.
+    # Of the held-out rated documents, the best 30%; quality rises with the number.
     held_out = [doc_id for doc_id in documents["doc_id"] if role(doc_id) == "reference"]
-    assert set(data.reference["doc_id"]) <= set(held_out[len(held_out) // 2 :])
+    assert len(held_out) > 27
+    assert set(data.reference["doc_id"]) == set(held_out[-round(0.3 * len(held_out)) :])
+
+
+@pytest.mark.parametrize(("num_rated", "num_best"), [(16, 8), (20, 8), (40, 12)])
+def test_choose_reference_is_a_third_of_many_and_half_of_few(num_rated: int, num_best: int) -> None:
+    documents = lake().with_columns(num_chars=pl.col("text").str.len_chars())
+    held_out = documents.filter(pl.col("doc_id").map_elements(role, return_dtype=pl.String) == "reference")
+    few = rated(held_out.head(num_rated))
+    chosen = choose(documents, evens(documents), few, SMALL).filter(pl.col("part") == "reference")
+    assert chosen["doc_id"].n_unique() == num_best
 
 
 def test_assemble_windows_are_the_text_at_their_place() -> None:
@@ -94,10 +104,10 @@ def test_assemble_order_of_the_rows_does_not_matter() -> None:
 
 def test_choose_takes_one_window_of_each_held_out_document_before_a_second() -> None:
     documents = lake().with_columns(num_chars=pl.col("text").str.len_chars())
-    chosen = choose(documents, evens(documents), rated(documents), replace(SMALL, reference_chunks=8))
+    chosen = choose(documents, evens(documents), rated(documents), replace(SMALL, reference_chunks=7))
     counts = chosen.filter(pl.col("part") == "reference").group_by("doc_id").len()["len"]
     assert counts.max() == 1
-    assert counts.sum() == 16
+    assert counts.sum() == 14
 
 
 def test_choose_a_document_without_text_is_no_window() -> None:

@@ -27,8 +27,9 @@ Part = Literal["base", "candidate", "reference", "general"]
 # Only rated documents can be the reference, and a seed sample is small: a fifth of it is held out.
 REFERENCE_SHARE: Final = 0.2
 GENERAL_SHARE: Final = 0.1
-# The better half of the held-out rated documents.
-BEST_SHARE: Final = 0.5
+# The reference is the best 30% of the held-out rated documents; where these are few, up to half of them.
+BEST_SHARE: Final = 0.3
+MIN_RATED_DOCUMENTS: Final = 16
 MIN_REFERENCE_DOCUMENTS: Final = 8
 MIN_GENERAL_DOCUMENTS: Final = 8
 # More passes over the same text teach less (arXiv 2305.16264: four are nearly as good as fresh text).
@@ -283,15 +284,14 @@ def _window_chars(settings: Settings) -> int:
 
 
 def _best(rows: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
-    """The better half of the rated documents, in the order of their hashes."""
+    """The best of the rated documents."""
     rated = rows.join(ratings.group_by("doc_id").agg(pl.col("quality").mean()), on="doc_id", maintain_order="left")
-    count = round(rated.height * BEST_SHARE)
-    if count < MIN_REFERENCE_DOCUMENTS:
-        needed = round(MIN_REFERENCE_DOCUMENTS / BEST_SHARE / REFERENCE_SHARE)
+    if rated.height < MIN_RATED_DOCUMENTS:
         raise TooLittle(
-            f"reference: {count} held-out documents that were rated best; {MIN_REFERENCE_DOCUMENTS} are needed, "
-            f"for which about {needed} documents must be rated"
+            f"reference: {rated.height} rated documents are held out; {MIN_RATED_DOCUMENTS} are needed, for which "
+            f"about {MIN_RATED_DOCUMENTS / REFERENCE_SHARE:.0f} documents must be rated"
         )
+    count = max(MIN_REFERENCE_DOCUMENTS, round(rated.height * BEST_SHARE))
     return rated.sort("quality", "doc_id", descending=[True, False]).head(count)
 
 
