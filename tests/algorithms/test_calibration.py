@@ -47,6 +47,14 @@ def test_fit_bent_relation_is_calibrated_better_than_by_a_line() -> None:
     assert error < 0.5 * np.abs(slope * values + intercept - target).mean()
 
 
+def test_apply_plateau_rises_as_a_tenth_of_the_line_does() -> None:
+    values = np.arange(200.0)
+    target = np.where(values < 100, 1.0 + 1e-9 * values, 3.0)
+    found = cal.fit(values, target)
+    steps = np.diff(cal.apply(found, values[20:80]))
+    assert steps == pytest.approx(np.full(59, 0.1 * found.slope), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("values", "target"), [([0.0, 1, 2], [5.0, 3, 1]), ([1.0, 1, 1], [5.0, 3, 1]), ([2.0], [3.0]), ([0.0, 1], [3.0, 3])]
 )
