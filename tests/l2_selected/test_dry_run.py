@@ -149,3 +149,13 @@ def test_told_of_many_examples_shows_the_ten_closest_of_all_partitions() -> None
     shown = told([], examples)
     assert (shown.count("news@s1"), shown.count("mail@s1")) == (19, 1)
     assert "just dropped: the 10 closest" in shown
+
+
+def test_told_of_an_empty_partition_counts_nothing_and_shows_none() -> None:
+    nobody = candidates(1.0).head(0)
+    chosen = select(nobody, NOBODY, HALF, 1)
+    examples = margin_examples(chosen, nobody)
+    text = told([compared("mail", "s1", nobody, NOBODY, chosen)], examples.with_columns(text=pl.lit("text")))
+    assert text.splitlines()[-1] == "just dropped: none at a threshold"
+    both = pl.concat([examples, margin_examples(select(candidates(1.0), NOBODY, HALF, 1), candidates(1.0))])
+    assert len(both) == 1

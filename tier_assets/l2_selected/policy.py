@@ -15,7 +15,7 @@ A policy says which documents of a partition are L2; `select.py` carries it out.
     domain = "mathematics"
     [[maximums]]
     scorer = "perplexity"
-    at_most = 200.0
+    at_most = 8.0
     [diversity]
     max_similarity = 0.95
 """
@@ -91,8 +91,9 @@ class Diversity:
     """What is dropped of documents that say the same, by their embeddings.
 
     Of two documents of one language and cluster whose cosine is above `max_similarity` the lower-valued is dropped
-    (1 drops none). One cluster takes at most `cluster_share` of the documents that a slice would keep without it (1
-    caps none); what a floor guarantees is exempt, and takes the cluster's first places.
+    (1 drops none); an encoder that reads only the beginning of a text compares beginnings. One cluster takes at most
+    `cluster_share` of the documents that a slice would keep without it (1 caps none); what a floor guarantees is
+    exempt, and takes the cluster's first places.
     """
 
     max_similarity: float = 1.0
@@ -249,6 +250,8 @@ def _typed(kind: Any, item: Any, where: str) -> Any:
     return wanted(item)
 
 
+# .95: by the bundled encoder the nearest pairs of 539 texts of four corpora were, above .95, copies and one page's text
+# with a word or two exchanged; from .85 to .95, neighbouring sections on one subject.
 POLICIES: Final[dict[str, Policy]] = {
     policy.name: policy
     for policy in (

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from tier_assets.l2_selected.diversity import clusters_of, repeated_or_crowded
-from tier_assets.l2_selected.policy import POLICIES, Diversity, Maximum, Minimum, Policy
+from tier_assets.l2_selected.policy import Diversity, Maximum, Minimum, Policy
 from tier_tables import L2_SELECTED, TIER_MOVES
 from tier_tables.books import VERDICTS
 
@@ -25,8 +25,6 @@ MEMBERSHIP: Final = ("doc_id", "corpus", "snapshot", "round")
 NEEDED: Final = ("doc_id", "corpus", "snapshot", "domain", "language", "quality", "influence")
 EVERY: Final = pl.col("doc_id").is_not_null()
 QUARTILES: Final = 1.349  # between the quartiles of a bell curve lie 1.349 standard deviations
-DEFAULT: Final = POLICIES["best_half"]
-SMOKE: Final = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
