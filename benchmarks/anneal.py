@@ -2,8 +2,8 @@
 
 Cases, each over L1 of the lake: the base half shuffled words and the candidate clean (a gain is expected); the
 candidate all shuffled words (a refusal is expected); and REPEATS random halves of the pool as candidates, which are
-no better and no worse. The held-out "best rated" documents are random ones: no model is asked. Some four CPU seconds a
-pair of anneals with the small settings below.
+no better and no worse. The held-out "best rated" documents are random ones: no model is asked. What is planted takes
+the settings of SMOKE, 20 CPU seconds a pair of anneals; the halves smaller ones, four CPU seconds a pair.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import polars as pl
 from resources.catalog import catalog_path
 from resources.lake import Lake
 from resources.trainer import ModelSettings
-from tier_assets.l2_selected.verify import Data, Settings, assemble, verify
+from tier_assets.l2_selected.verify import SMOKE, Data, Settings, assemble, verify
 
 REPEATS = 20
+PLANTED = replace(SMOKE, gates=True)
 SMALL = Settings(
     "small",
     gates=True,
@@ -35,22 +36,22 @@ SMALL = Settings(
 )
 
 
-def cases(documents: pl.DataFrame) -> Iterator[tuple[str, Data]]:
-    """Name and data of each case; the documents are [doc_id, domain, text]."""
+def cases(documents: pl.DataFrame) -> Iterator[tuple[str, Data, Settings]]:
+    """Name, data and settings of each case; the documents are [doc_id, domain, text]."""
     ratings = documents.select("doc_id", quality=pl.int_range(pl.len()).shuffle(0).cast(pl.Float64))
 
-    def half(seed: int) -> Data:
-        return assemble(documents, documents["doc_id"].sample(fraction=0.5, seed=seed), ratings, SMALL)
+    def half(seed: int, settings: Settings) -> Data:
+        return assemble(documents, documents["doc_id"].sample(fraction=0.5, seed=seed), ratings, settings)
 
-    data = half(0)
+    data = half(0, PLANTED)
     noise = shuffled(data.base.gather_every(2))
     base = pl.concat([noise, data.base.gather_every(2, offset=1)])
     clean = data.candidate.join(noise, on=["doc_id", "char_start"], how="anti")
-    yield "clean on half noise", replace(data, base=base, candidate=clean)
+    yield "clean on half noise", replace(data, base=base, candidate=clean), PLANTED
     apart = shuffled(data.candidate).with_columns(doc_id="shuffled-" + pl.col("doc_id"))
-    yield "noise on clean", replace(data, candidate=apart)
+    yield "noise on clean", replace(data, candidate=apart), PLANTED
     for seed in range(REPEATS):
-        yield f"random half {seed}", half(seed)
+        yield f"random half {seed}", half(seed, SMALL), SMALL
 
 
 def shuffled(windows: pl.DataFrame) -> pl.DataFrame:
@@ -64,8 +65,8 @@ def main(root: str) -> None:
     with duckdb.connect(str(catalog_path(Lake(root))), read_only=True) as connection:
         documents = connection.sql("SELECT doc_id, domain, text FROM l1_filtered ORDER BY doc_id").pl()
     refused = 0
-    for name, data in cases(documents):
-        found = verify(data, SMALL, lambda done: None)
+    for name, data, settings in cases(documents):
+        found = verify(data, settings, lambda done: None)
         refused += name.startswith("random") and not found.passed
         print(f"{name:<22} {found.detail}", flush=True)
     print(f"refused of {REPEATS} random halves: {refused}")
