@@ -63,9 +63,8 @@ TIER_ROUNDS = f"""
         SELECT tier, round, {", ".join(f"sum({name})::BIGINT AS {name}" for name in COUNTED)}
         FROM standing GROUP BY tier, round),
     verified AS (
-        SELECT 'l2' AS tier, (SELECT max_by(round, finished_at) FROM steps WHERE step = 'l2_verification') AS round,
-               reference_gain, reference_error, gates
-        FROM verifications QUALIFY row_number() OVER () = count(*) OVER ())
+        SELECT 'l2' AS tier, round, reference_gain, reference_error, gates FROM verifications
+        QUALIFY row_number() OVER (PARTITION BY round ORDER BY judged_at DESC) = 1)
     SELECT tier, round, {", ".join(f"coalesce({name}, 0) AS {name}" for name in COUNTED)},
            cpu_s, gpu_s, llm_s, {", ".join(ASKED)},
            cpu_s / nullif(tokens_kept, 0) * 1e6 AS cpu_s_per_kept_million_tokens,

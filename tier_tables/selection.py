@@ -89,6 +89,8 @@ VERIFICATIONS = Table(
         Column("fit", pl.String, "the scorers judged"),
         Column("policy", pl.String, "the policy judged"),
         Column("settings", pl.String, "smoke, default or larger"),
+        Column("round", pl.Int64, "selection round that it was made for"),
+        Column("judged_at", TIMESTAMP, "when"),
         Column("num_seeds", pl.Int64, "pairs of anneals"),
         Column("num_parameters", pl.Int64, "of the reference model"),
         Column("num_tokens", pl.Int64, "trained on in all, both arms and all seeds"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -159,11 +160,15 @@ def test_tier_rounds_of_a_tier_that_kept_nothing_have_no_cost_a_token(lake: Lake
     assert tier_rounds(lake, "rows_kept", "tokens_kept", "cpu_s_per_kept_million_tokens") == [(0, 0, None)]
 
 
-def test_tier_rounds_show_the_gain_of_the_last_verification(lake: Lake) -> None:
+def test_tier_rounds_show_the_gain_of_each_rounds_last_verification(lake: Lake) -> None:
     for step, corpus, round_ in (("l1_filtered", "news", None), ("l2_selected", "news", 1)):
         ledger(lake, step, corpus, round_)
-    made = rows("verifications", 2, {}).with_columns(
-        reference_gain=pl.Series([0.5, -0.25]), reference_error=pl.Series([0.1, 0.2]), gates=pl.Series([True, False])
+    made = rows("verifications", 3, {}).with_columns(
+        round=pl.Series([1, 1, 2]),
+        judged_at=pl.Series([datetime(2026, 1, day, tzinfo=UTC) for day in (3, 2, 4)]),
+        reference_gain=pl.Series([-0.25, 0.5, 1.0]),
+        reference_error=pl.Series([0.2, 0.1, 0.3]),
+        gates=pl.Series([False, True, True]),
     )
     written = lake.replace("verifications", {}, made)
     lake.finish({"tier": "l2", "step": "l2_verification", "output_versions": [output(written)]})
@@ -171,7 +176,7 @@ def test_tier_rounds_show_the_gain_of_the_last_verification(lake: Lake) -> None:
     assert tier_rounds(lake, "tier", "round", "reference_gain", "reference_error", "gates") == [
         ("l1", 1, None, None, None),
         ("l2", 1, -0.25, 0.2, False),
-        ("l2", 2, None, None, None),
+        ("l2", 2, 1.0, 0.3, True),
     ]
 
 

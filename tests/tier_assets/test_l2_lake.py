@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -106,7 +107,14 @@ def test_policy_that_its_verification_refused_does_not_select(own_lake: Lake) ->
     adopt(own_lake, FIFTH)
     standing, pair = in_force(own_lake), candidates(own_lake)
     assert pair is not None
-    refused = {"verification": "v", "fit": pair.fit, "policy": FIFTH.version, "gates": True, "passed": False}
+    refused = {
+        "judged_at": datetime.now(UTC),
+        "verification": "v",
+        "fit": pair.fit,
+        "policy": FIFTH.version,
+        "gates": True,
+        "passed": False,
+    }
     judged = own_lake.scan("verifications").collect()
     row = judged.row(0, named=True) | refused
     stage = own_lake.stage("verifications", {})

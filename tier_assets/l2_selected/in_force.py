@@ -64,7 +64,7 @@ def in_force(lake: Lake) -> InForce:
     Raises:
         ValueError: nothing was judged yet.
     """
-    judged = lake.scan("verifications").select("fit", "policy", "passed").collect()
+    judged = lake.scan("verifications").sort("judged_at").select("fit", "policy", "passed").collect()
     if judged.is_empty():
         raise ValueError(NOTHING)
     passed = judged.filter("passed")
@@ -97,6 +97,11 @@ def policy_called(lake: Lake, version: str) -> Policy:
         if policy.version == version:
             return policy
     raise ValueError(f"policy {version!r} was never adopted in this lake and is not built in")
+
+
+def round_of(lake: Lake) -> int:
+    """The selection round: one more than influence models promoted."""
+    return 1 + lake.scan("influence_models").filter(pl.col("promoted")).select(pl.len()).collect().item()
 
 
 def load_fit(lake: Lake, name: str) -> Fit:

@@ -5,6 +5,7 @@ These assets have no partitions: one published fit scores every partition, so th
 
 import hashlib
 import time
+from datetime import UTC, datetime
 
 import dagster as dg
 import polars as pl
@@ -19,7 +20,7 @@ from resources.report import described, materialisation, table_of
 from resources.step import Staged, Step, code_version, cpu_seconds, reads_of, same_reads
 from tier_assets.l2_selected import annotate, learn, page_labels, samples, verify
 from tier_assets.l2_selected.draw import draw_seed
-from tier_assets.l2_selected.in_force import QUALITY, InForce, adopt, candidates, in_force
+from tier_assets.l2_selected.in_force import QUALITY, InForce, adopt, candidates, in_force, round_of
 from tier_assets.partitions import partition_of
 from tier_tables import VERIFICATION_CURVES, VERIFICATIONS
 
@@ -223,7 +224,7 @@ def l2_verification(
     # With nothing new to read it was asked for again: by hand.
     again = last is not None and last["code_version"] == version and same_reads(last, reads)
     with Step(lake, "l2", "l2_verification", None, context.run.run_id, version, reads) as step:
-        judged = lake.scan("verifications").collect()
+        judged = lake.scan("verifications").sort("judged_at").collect()
         settings = settings_of(lake, verify)
         name = hashlib.sha256(repr((pair.fit, pair.policy.version, settings)).encode()).hexdigest()[:16]
         if last is not None and not again and name in judged["verification"].to_list()[-1:]:
@@ -232,7 +233,12 @@ def l2_verification(
             verified = tried(lake, sound_partitions(context, gate), pair, settings, encoder)
             summaries, curves = step.stage("verifications"), step.stage("verification_curves")
             summaries.write(
-                pl.concat([judged.filter(pl.col("verification") != name), row_of(name, pair, settings, verified)])
+                pl.concat(
+                    [
+                        judged.filter(pl.col("verification") != name),
+                        row_of(name, pair, settings, verified, round_of(lake)),
+                    ]
+                )
             )
             curves.write(lake.scan("verification_curves").filter(pl.col("verification") != name).collect())
             curves.write(
@@ -260,13 +266,15 @@ def tried(
         return verify.Verified({}, curves, f"too little to verify: {error}", passed=True)
 
 
-def row_of(name: str, pair: InForce, settings: verify.Settings, verified: verify.Verified) -> pl.DataFrame:
+def row_of(name: str, pair: InForce, settings: verify.Settings, verified: verify.Verified, round_: int) -> pl.DataFrame:
     """The verification's row; one that could not train gates nothing."""
     row = {
         "verification": name,
         "fit": pair.fit,
         "policy": pair.policy.version,
         "settings": settings.name,
+        "round": round_,
+        "judged_at": datetime.now(UTC),
         "gates": settings.gates and bool(verified.summary),
         "passed": verified.passed,
         "detail": verified.detail,

@@ -2,9 +2,8 @@
 
 In: rated windows and page labels. Out: `Learnt`: coefficients and what they said of rows that they had not seen. Two
 models on the same columns, whose coefficients add up: one of the ratings, one of kept (+1) against cut (-1). Labels
-of pages are many and sure, but say nothing among main texts. So the page model's share is the one with the largest
-harmonic mean of two skills out of fold, each over its best: rank correlation with the ratings, and 2 AUC - 1 of kept
-against cut windows.
+of pages are many and sure, but say nothing among main texts. So the page model's share is the largest that costs at
+most a tenth of the out-of-fold rank correlation with the ratings.
 
 Both teach as windows of the judge's size and as the single blocks within them. Windows of kept and cut text are equally
 long and so say nothing of length; blocks are as long as they are, and say what length is worth in a short text. The
@@ -28,6 +27,9 @@ from tier_assets.l2_selected import reports
 
 # The page model's share, in standard deviations of the ratings' model on the rated windows.
 SHARES: Final = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.5, 2.0)
+# Of the best rank correlation, what must be left. On 150 ratings of nine corpora and 349 pages: kept windows are told
+# from cut ones at AUC .90 without the page model, .96 at .95 of it, .97 at .9 and no more than .98 at .75.
+BORNE: Final = 0.9
 # Of .3 to 30, .3 told kept from cut best on pages that were not learnt from (AUC .97 on 69 news sites; 30: .96).
 PAGE_RIDGE: Final = 0.3
 PIECE_CHARS: Final = 600
@@ -109,7 +111,7 @@ def learn(
     trials = [(ridge, _by_part(rated, ridge, rated.fold)) for ridge in ridges]
     ridge, by_fold = max(trials, key=lambda trial: (round(_skill(judged, trial[1]), 3), trial[0]))
     of_pages = _by_part(labelled, PAGE_RIDGE, labelled.fold) if len(pages) else {}
-    share, unit = _page_share(judged, by_fold, labelled, of_pages)
+    share, unit = _page_share(judged, by_fold, of_pages)
     mixed = _mixed(by_fold, of_pages, share * unit)
     quality = rated.solve(ridge) + (share * unit * labelled.solve(PAGE_RIDGE) if share > 0 else 0.0)
     by_name = [mixed, *(_by_part(own, ridge, own.fold) for own in others)]
@@ -212,7 +214,7 @@ def _skill(judged: _Rows, models: dict[object, np.ndarray]) -> float:
 
 
 def _page_share(
-    judged: _Rows, models: dict[object, np.ndarray], labelled: _Rows, of_pages: dict[object, np.ndarray]
+    judged: _Rows, models: dict[object, np.ndarray], of_pages: dict[object, np.ndarray]
 ) -> tuple[float, float]:
     """The page model's share and the unit that it is in: standard deviations of the ratings' model over its own."""
     if not of_pages:
@@ -222,17 +224,10 @@ def _page_share(
     if own.std() == 0 or pages.std() == 0:
         return 0.0, 0.0
     unit = float(own.std() / pages.std())
-    told, told_pages = (_values(labelled.design, labelled.fold, each) for each in (models, of_pages))
-    skills = np.array([
-        (
-            max(reports.spearman(own + share * unit * pages, judged.target) or 0.0, 0.0),
-            max(2 * _page_auc(labelled, told + share * unit * told_pages) - 1, 0.0),
-        )
-        for share in SHARES
-    ])  # fmt: skip
-    relative = skills / np.maximum(skills.max(axis=0), 1e-9)
-    means = 2 * relative.prod(axis=1) / np.maximum(relative.sum(axis=1), 1e-9)
-    return SHARES[int(np.argmax(means))], unit
+    skills = {share: reports.spearman(own + share * unit * pages, judged.target) or 0.0 for share in SHARES}
+    best = max(skills.values())
+    # Without any skill there is nothing that a share could cost: the ratings then stand alone, and are reported so.
+    return (max(s for s in SHARES if skills[s] >= BORNE * best), unit) if best > 0 else (0.0, 0.0)
 
 
 def _page_auc(labelled: _Rows, values: np.ndarray) -> float:
