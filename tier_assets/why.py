@@ -46,7 +46,8 @@ def _verdicts(catalog: duckdb.DuckDBPyConnection, tier: str, doc_id: str) -> lis
         lines.append(f"{tier}: {what}: {reason}" + (f" ({detail})" if detail else ""))
         lines += [f"    rule of {rule.source}" for rule in RULES if tier == "l1" and rule.reason == reason][:1]
         if kept:
-            lines.append(f"    kept in its place: {kept}, Jaccard {similarity:.2f}")
+            measure = "cosine" if tier == "l2" else "Jaccard"
+            lines.append(f"    kept in its place: {kept}, {measure} {similarity:.2f}")
             for (text,) in _rows(catalog, "SELECT text FROM l1_texts WHERE doc_id = ?", kept):
                 lines.append(f"    {_head(text)}")
     return lines
