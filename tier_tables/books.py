@@ -22,7 +22,12 @@ VERDICTS = Table(
         Column("detail", pl.String, "the value that decided", nullable=True),
         Column("reply", pl.String, "the model's raw reply (l3, l4)", nullable=True),
         Column("kept_doc_id", pl.String, "of a duplicate: the row kept in its place", nullable=True),
-        Column("similarity", pl.Float64, "of a duplicate with the kept row: Jaccard (l1), cosine of embeddings (l2)", nullable=True),
+        Column(
+            "similarity",
+            pl.Float64,
+            "of a duplicate with the kept row: Jaccard (l1), cosine (l2)",
+            nullable=True,
+        ),
         Column("round", pl.Int64, "selection round that judged (l2)", nullable=True),
     ),
     key=("tier", "doc_id", "record_id"),
