@@ -33,7 +33,7 @@ L2_PAGE_LABELS = Table(
     (
         *doc_columns(),
         Column("kept", pl.Boolean, "whether the window is of the text that L1 kept"),
-        Column("text", pl.String, "the window, white space collapsed"),
+        Column("text", pl.String, "the window: white space collapsed, a line break between blocks"),
     ),
     key=("doc_id", "kept"),
     partition_by=(),

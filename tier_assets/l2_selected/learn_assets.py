@@ -24,6 +24,8 @@ from tier_assets.l2_selected.in_force import QUALITY, InForce, adopt, candidates
 from tier_assets.partitions import partition_of
 from tier_tables import VERIFICATION_CURVES, VERIFICATIONS
 
+# Raised when artefacts change: those of older code cannot be read.
+FIT_FORMAT = 4
 # Documents of L1 that a candidate is tried on.
 TRIAL_DOCUMENTS = {"smoke": 2_000, "default": 20_000}
 RETRY = dg.RetryPolicy(max_retries=2, delay=5)
@@ -136,7 +138,7 @@ def fit_inputs() -> dict[str, Partition]:
 
 def fit_version(lake: Lake, encoder: GpuEncoder) -> str:
     """Version of the fit: its settings and the encoder."""
-    return code_version("l2_scorer", 3, settings_of(lake, learn), encoder.identity)
+    return code_version("l2_scorer", FIT_FORMAT, settings_of(lake, learn), encoder.identity)
 
 
 @dg.asset(

@@ -14,7 +14,7 @@ import polars as pl
 from resources.encoder import Encoder
 from resources.lake import Lake
 from tier_assets.l2_selected import annotate, page_labels, scorer
-from tier_assets.l2_selected.in_force import HEAD, InForce, in_force, load_fit
+from tier_assets.l2_selected.in_force import HEAD, QUALITY, InForce, in_force, load_fit
 from tier_assets.l2_selected.policy import Policy
 from tier_assets.l2_selected.scoring import RULE_MARGIN, TOPIC_NAMES, score_batch
 from tier_assets.l2_selected.select import MEMBERSHIP, select
@@ -71,13 +71,15 @@ def standing_scorer(lake: Lake) -> scorer.Scorer | None:
     """The linear scorer in force, where a new one can be compared with it: rated by the same model and prompts."""
     if lake.scan("verifications").head(1).collect().is_empty():
         return None
-    standing = load_fit(lake, in_force(lake).fit)
-    rows = lake.scan("scorers").filter(pl.col("fit") == standing.name).select("annotation_version").head(1).collect()
+    is_standing = (pl.col("fit") == in_force(lake).fit) & (pl.col("scorer") == QUALITY)
+    rows = lake.scan("scorers").filter(is_standing).select("annotation_version", "artefact").collect()
+    version, artefact = rows.row(0)
     try:
-        then = rated_by(lake.scan("l2_annotations", version=rows.item()))
-    except ValueError:  # vacuumed away: nobody can say whether they compare
+        then = rated_by(lake.scan("l2_annotations", version=version))
+        standing = scorer.load(artefact)
+    except ValueError:  # its ratings were vacuumed away, or it is of older code: nobody can say whether they compare
         return None
-    return standing.linear if then.equals(rated_by(lake.scan("l2_annotations"))) else None
+    return standing if then.equals(rated_by(lake.scan("l2_annotations"))) else None
 
 
 def rated_by(annotations: pl.LazyFrame) -> pl.DataFrame:
