@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +12,8 @@ import dagster as dg
 from resources.lake import Lake
 
 PROJECT = Path(__file__).resolve().parent.parent
+# Which process a run runs in: its host, id, and when it was started (ids are used again).
+PROCESS_TAG = "lake/process"
 
 
 def dagster_home(lake: Lake) -> Path:
@@ -40,3 +43,34 @@ def open_instance(lake: Lake) -> dg.DagsterInstance:
     home = dagster_home(lake)
     os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.from_config(str(home))
+
+
+def this_process() -> str:
+    """Names this process as PROCESS_TAG does."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Report as failed the runs whose process on this host is gone (killed, out of memory), and free the slots of the
+    pools that they hold: else the next run waits for them for ever. Returns the runs' ids."""
+    ended = []
+    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    for run in instance.get_runs(running):
+        host, _, process = run.tags.get(PROCESS_TAG, "").partition(":")
+        if host != socket.gethostname() or not process:
+            continue
+        pid, _, started = process.partition(":")
+        if _started(int(pid)) != started:
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            instance.report_run_failed(run, f"process {pid} of the run is gone")
+            ended.append(run.run_id)
+    return ended
+
+
+def _started(pid: int) -> str:
+    """When a process was started, in ticks since the machine's start; empty where there is none (or no /proc)."""
+    try:
+        stat = Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]

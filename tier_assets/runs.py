@@ -12,6 +12,7 @@ import dagster as dg
 from resources.engines import Engines
 from resources.lake import Lake
 from tier_assets import plan
+from tier_assets.instance import PROCESS_TAG, end_dead_runs, this_process
 from tier_assets.partitions import add_keys
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,6 +44,7 @@ def run(
 
     engines = engines or Engines()
     definitions = build(lake.root, engines)
+    end_dead_runs(instance)
     add_keys(instance, lake)
     outcome = Outcome()
 
@@ -54,6 +56,7 @@ def run(
             asset_selection=[dg.AssetKey(a) for a in assets],
             raise_on_error=False,
             run_config=QUIET,
+            tags={PROCESS_TAG: this_process()},
         )
         if result.success:
             outcome.made.append(name)
