@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tier_assets.cli_rows import rows
-from tier_assets.cli_shared import CORPUS, SNAPSHOT, BadInput, chosen_keys, open_lake
+from tier_assets.cli_shared import CORPUS, SNAPSHOT, BadInput, chosen_keys, existing_lake, open_lake
 from tier_tables import TIERS
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def sql(
 
     if format not in FORMATS:
         raise BadInput(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
-    lake = open_lake()
+    lake = existing_lake()
     if query is None:
         refresh(lake)
         prompt = Path(sys.executable).with_name("duckdb")

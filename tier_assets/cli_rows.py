@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tier_assets.cli_shared import CORPUS, BadInput, open_lake
+from tier_assets.cli_shared import CORPUS, BadInput, existing_lake
 
 rows = typer.Typer()
 
@@ -17,7 +17,7 @@ def trace(row_id: Annotated[str, typer.Argument(help="A fact_id, record_id or do
     from tier_assets.trace import trace as follow
 
     try:
-        typer.echo(follow(open_lake(), row_id))
+        typer.echo(follow(existing_lake(), row_id))
     except ValueError as error:
         raise BadInput(error) from error
 
@@ -28,7 +28,7 @@ def why(doc_id: Annotated[str, typer.Argument(help="A doc_id.", metavar="DOC_ID"
     from tier_assets.why import why as told
 
     try:
-        typer.echo(told(open_lake(), doc_id))
+        typer.echo(told(existing_lake(), doc_id))
     except ValueError as error:
         raise BadInput(error) from error
 
@@ -44,7 +44,7 @@ def sample(
     from tier_assets.why import sample as drawn
 
     try:
-        typer.echo(drawn(open_lake(), reason, tier, corpus, n))
+        typer.echo(drawn(existing_lake(), reason, tier, corpus, n))
     except ValueError as error:
         raise BadInput(error) from error
 
@@ -57,5 +57,5 @@ def search(
     """Find facts of L4 by full text, best first."""
     from tier_assets.l4_organized.assets import find
 
-    for hit in find(open_lake(), query, k):
+    for hit in find(existing_lake(), query, k):
         typer.echo(f"{hit.score:6.2f}  {hit.fact_id}  {hit.statement}")

@@ -43,3 +43,11 @@ def chosen_keys(lake: Lake, corpus: str | None, snapshot: str | None) -> list[st
             raise BadInput(f"unknown {name} {value!r}; known: {', '.join(known)}")
     chosen = [p for p in slices if corpus in (None, p["corpus"]) and snapshot in (None, p["snapshot"])]
     return sorted(f"{p['corpus']}@{p['snapshot']}" for p in chosen)
+
+
+def existing_lake() -> Lake:
+    """The lake that LAKE_ROOT names, which must have been begun: a place without one is an error that says so."""
+    lake = open_lake()
+    if lake.is_local and not os.path.isdir(lake.root):
+        raise BadInput(f"there is no lake at {lake.root}: `lake ingest` files first, or `make demo`")
+    return lake

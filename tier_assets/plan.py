@@ -122,7 +122,7 @@ def stale_scorer(lake: Lake, engines: Engines) -> tuple[str, ...]:
     """
     wanted = (
         ("l2_annotations", learnt.annotations_version(lake, engines.llm)),
-        ("l2_page_labels", learnt.PAGE_LABELS_VERSION),
+        ("l2_page_labels", learnt.page_labels_version(lake)),
     )
     stale = []
     for step, version in wanted:

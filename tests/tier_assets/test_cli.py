@@ -68,6 +68,13 @@ def test_empty_lake_says_what_to_do(root: Path) -> None:
     assert call("run") == (2, "", f"lake: the lake {root} is empty: `lake ingest` files first, or `make demo`")
 
 
+@pytest.mark.parametrize("command", [("sql", "SELECT 1"), ("why", "x"), ("trace", "x"), ("search", "words")])
+def test_place_without_a_lake_is_one_clear_line(root: Path, command: tuple[str, ...]) -> None:
+    said = f"lake: there is no lake at {root}: `lake ingest` files first, or `make demo`"
+    assert call(*command) == (2, "", said)
+    assert not root.exists()
+
+
 def test_sql_error_is_one_message_without_a_traceback(finished_lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_ROOT", str(finished_lake))
     status, printed, said = call("sql", "SELECT nothing FROM l0_raw")

@@ -111,7 +111,9 @@ def l2_annotations(start):  # type: ignore[no-untyped-def]
     return keep_annotations(rate_seed(start))
 
 
-PAGE_LABELS_VERSION = code_version("l2_page_labels", 1)
+def page_labels_version(lake: Lake) -> str:
+    """Version of the page labels: their settings."""
+    return code_version("l2_page_labels", 2, settings_of(lake, page_labels))
 
 
 @dg.asset(deps=["l1_filtered"], group_name="l2_selected", kinds={"delta"}, metadata=described("l2_page_labels"))
@@ -120,7 +122,7 @@ def l2_page_labels(
 ) -> dg.MaterializeResult:
     """What L1 kept of web pages, and what it cut from them: labels that the lake makes itself."""
     reads = reads_of(lake, {"l1_filtered": {}})
-    with Step(lake, "l2", "l2_page_labels", None, context.run.run_id, PAGE_LABELS_VERSION, reads) as step:
+    with Step(lake, "l2", "l2_page_labels", None, context.run.run_id, page_labels_version(lake), reads) as step:
         pages = samples.pages(lake, sound_partitions(context, gate), settings_of(lake, page_labels))
         with page_labels.open_workers() as pool:
             labels = page_labels.label_pages(pages, pool)

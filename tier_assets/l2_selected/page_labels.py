@@ -46,14 +46,18 @@ HTML_TYPES: Final = ("text/html", "application/xhtml+xml", "")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How many pages are labelled; `seed` picks them."""
+    """How many pages are labelled; `seed` picks them.
 
-    size: int = 4_000
+    Corpora take turns, so that few pages keep them in balance: with whole corpora left out, kept text was told from cut
+    at AUC .933 by 100 to 150 pages of each of four corpora, at .926 by all 1,601 (58% of them of one).
+    """
+
+    size: int = 600
     seed: int = 0
 
 
 DEFAULT: Final = Settings()
-SMOKE: Final = Settings(size=600)
+SMOKE: Final = DEFAULT
 
 
 def open_workers() -> Workers:
