@@ -46,6 +46,7 @@ def documents(first: int, num_rows: int, texts: pl.Series) -> pl.DataFrame:
         num_chars=pl.col("text").str.len_chars(),
         num_words=pl.lit(300),
         num_tokens=pl.lit(400),
+        rule_margin=pl.lit(0.5),
         edits=pl.lit([], table("l1_filtered").schema["edits"]),
     )
 
