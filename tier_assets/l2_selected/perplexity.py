@@ -137,11 +137,13 @@ class _Draw:
         self._held = pl.DataFrame(schema={"hash": pl.UInt64, "text": pl.String})
 
     def show(self, hashes: pl.Series, texts: pl.Series) -> None:
+        """Offer texts; those with the smallest hashes are kept."""
         shown = pl.DataFrame({"hash": hashes, "text": texts})
         self._held = pl.concat([self._held, shown]).sort("hash").head(self._most)
 
     @property
     def texts(self) -> pl.Series:
+        """What is kept, by hash."""
         return self._held["text"]
 
 
