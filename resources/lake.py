@@ -41,7 +41,7 @@ from resources.delta import (
 )
 from tier_tables import TABLES, TIER_LEDGER, Table, table
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SETTINGS = ("smoke", "default")  # how much a run spends: `make demo` makes a lake with smoke settings
 COMPACT_LOG_AT = 64  # files: each append to a log table adds one
 UNFIT_FOR_PATHS = re.compile(r"[^\w /.+@~,():'-]")  # Delta, Polars or DuckDB fail on one of these (or find no files)

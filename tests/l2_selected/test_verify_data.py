@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from algorithms.held_out import role
 from resources.trainer import ModelSettings
 from tier_assets.l2_selected.verify_data import (
     PASSAGE_TOKENS,
@@ -16,7 +17,6 @@ from tier_assets.l2_selected.verify_data import (
     assemble,
     choose,
     collect,
-    role,
     tokenise,
 )
 

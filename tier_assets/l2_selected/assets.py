@@ -17,6 +17,7 @@ from tier_assets.l2_selected.samples import needs_vectors
 from tier_assets.l2_selected.scoring import RULE_MARGIN, in_long_form, score_batch, scorers_of
 from tier_assets.l2_selected.select import Selection, membership_at, select
 from tier_assets.partitions import backfill, corpora, partition_of
+from tier_assets.rounds import round_in_force
 
 BATCH_ROWS = 2_048
 FLUSH_BATCHES = 64  # rows of all scorers that wait to be written: some 130,000 documents
@@ -195,7 +196,7 @@ def selection_inputs(partition: Partition, encoder: GpuEncoder) -> dict[str, Par
         "l2_scores": partition,
         "embeddings": {"encoder": encoder_name(encoder), **partition},
         "influence_scores": partition,
-        "influence_models": {},
+        "influence_rounds": {},
     }
 
 
@@ -206,8 +207,7 @@ def selection_version(lake: Lake) -> str:
 
 
 def candidates_of(lake: Lake, partition: Partition, pair: InForce) -> tuple[pl.DataFrame, int]:
-    """The partition's candidates with quality, bound scores and influence, and the round: one more than influence
-    models promoted.
+    """The partition's candidates with quality, bound scores and influence, and the round.
 
     Raises:
         ValueError: the policy names a scorer that the lake does not have; the message lists those it has.
@@ -215,19 +215,15 @@ def candidates_of(lake: Lake, partition: Partition, pair: InForce) -> tuple[pl.D
     known = {s.partition["scorer"] for s in lake.slices("l2_scores", partition)}
     if unknown := sorted({pair.policy.scorer, *pair.policy.bound_scorers} - known):
         raise ValueError(f"policy {pair.policy.name!r} names the scorer {unknown[0]!r}; known: {sorted(known)}")
-    promoted = lake.scan("influence_models").filter(pl.col("promoted")).select("model_version").collect()
+    now = round_in_force(lake)
     numbers = ["doc_id", "corpus", "snapshot", "domain", "language", "num_tokens"]
-    influence = lake.scan("influence_scores", partition)
-    if len(promoted):
-        influence = influence.filter(pl.col("model_version") == promoted["model_version"][-1])
-    else:
-        influence = influence.head(0)
+    influence = lake.scan("influence_scores", {"model_version": now.model_version or "none", **partition})
     rows = lake.scan("l1_filtered", partition).select(numbers)
     for name, column in [(pair.policy.scorer, "quality"), *((name, name) for name in pair.policy.bound_scorers)]:
         scores = lake.scan("l2_scores", {"scorer": name, **partition}).select("doc_id", pl.col("score").alias(column))
         rows = rows.join(scores, on="doc_id", how="left")
     rows = rows.join(influence.select("doc_id", influence="score"), on="doc_id", how="left")
-    return rows.sort("doc_id").collect(), 1 + len(promoted)
+    return rows.sort("doc_id").collect(), now.number
 
 
 def select_partition(

@@ -99,11 +99,6 @@ def policy_called(lake: Lake, version: str) -> Policy:
     raise ValueError(f"policy {version!r} was never adopted in this lake and is not built in")
 
 
-def round_of(lake: Lake) -> int:
-    """The selection round: one more than influence models promoted."""
-    return 1 + lake.scan("influence_models").filter(pl.col("promoted")).select(pl.len()).collect().item()
-
-
 def load_fit(lake: Lake, name: str) -> Fit:
     """The scorers of a fit.
 

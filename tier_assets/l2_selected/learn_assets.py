@@ -20,8 +20,9 @@ from resources.report import described, materialisation, table_of
 from resources.step import Staged, Step, code_version, cpu_seconds, reads_of, same_reads
 from tier_assets.l2_selected import annotate, learn, page_labels, samples, verify
 from tier_assets.l2_selected.draw import draw_seed
-from tier_assets.l2_selected.in_force import QUALITY, InForce, adopt, candidates, in_force, round_of
+from tier_assets.l2_selected.in_force import QUALITY, InForce, adopt, candidates, in_force
 from tier_assets.partitions import partition_of
+from tier_assets.rounds import round_in_force
 from tier_tables import VERIFICATION_CURVES, VERIFICATIONS
 
 # Raised when artefacts change: those of older code cannot be read.
@@ -240,7 +241,7 @@ def l2_verification(
                 pl.concat(
                     [
                         judged.filter(pl.col("verification") != name),
-                        row_of(name, pair, settings, verified, round_of(lake)),
+                        row_of(name, pair, settings, verified, round_in_force(lake).number),
                     ]
                 )
             )

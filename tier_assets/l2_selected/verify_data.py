@@ -8,7 +8,6 @@ domains alike, say what that costs. Near-identical texts were removed in L1. Cos
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -17,16 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from algorithms.held_out import REFERENCE_SHARE, role, share
 from algorithms.packing import Tokens, pack
 from resources.trainer import ModelSettings
 from resources.training_data import END_ID, encode, learn_tokenizer
 
-Role = Literal["pool", "reference", "general"]
 Part = Literal["base", "candidate", "reference", "general"]
 
-# Only rated documents can be the reference, and a seed sample is small: a fifth of it is held out.
-REFERENCE_SHARE: Final = 0.2
-GENERAL_SHARE: Final = 0.1
 # The reference is the best 30% of the held-out rated documents; where these are few, up to half of them.
 BEST_SHARE: Final = 0.3
 MIN_RATED_DOCUMENTS: Final = 16
@@ -130,18 +126,6 @@ class Sample:
     passages_PKL: Tokens
 
 
-def role(doc_id: str) -> Role:
-    """What the document is to every verification.
-
-    >>> [role(f"d{i}") for i in range(4)]
-    ['pool', 'pool', 'reference', 'pool']
-    """
-    share = _share(doc_id)
-    if share < REFERENCE_SHARE:
-        return "reference"
-    return "general" if share < REFERENCE_SHARE + GENERAL_SHARE else "pool"
-
-
 def choose(documents: pl.DataFrame, selected: pl.Series, ratings: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """The windows that a verification reads [part, doc_id, domain, char_start], no text needed to choose them.
 
@@ -155,7 +139,7 @@ def choose(documents: pl.DataFrame, selected: pl.Series, ratings: pl.DataFrame, 
     """
     roles = documents.with_columns(
         role=pl.col("doc_id").map_elements(role, return_dtype=pl.String),
-        share=pl.col("doc_id").map_elements(_share, return_dtype=pl.Float64),
+        share=pl.col("doc_id").map_elements(share, return_dtype=pl.Float64),
     ).sort("share", "doc_id")
     pool, rated, general = (roles.filter(pl.col("role") == name) for name in ("pool", "reference", "general"))
     if general.height < MIN_GENERAL_DOCUMENTS:
@@ -336,8 +320,3 @@ def _passages(rows: pl.DataFrame, tokens: list[Tokens], settings: Settings) -> T
             found.setdefault(name, []).append(options)
     in_turn = [options[turn] for turn in range(count) for options in found.values() if turn < len(options)][:count]
     return np.array(in_turn, dtype=np.int32).reshape(-1, OPTIONS, size)
-
-
-def _share(doc_id: str) -> float:
-    """A number from 0 to 1, evenly spread, always the same for a document."""
-    return int.from_bytes(hashlib.blake2b(f"verify:{doc_id}".encode(), digest_size=8).digest(), "big") / 2**64
