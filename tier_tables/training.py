@@ -121,6 +121,8 @@ INFLUENCE_PROBES = Table(
         ),
         Column("effect", pl.Float64, "change of the reference loss, nats a token; below 0 it helps"),
         Column("step_length", pl.Float64, "length of the step in weights"),
+        Column("flops", pl.Float64, "spent on it, with its share of what all probes of its kind need"),
+        Column("cpu_s", pl.Float64, "CPU seconds spent, likewise"),
         Column("reference_version", pl.String, "version of the reference sets"),
     ),
     key=("checkpoint", "kind", "doc_id"),
