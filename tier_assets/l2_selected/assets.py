@@ -1,5 +1,7 @@
 """L2 in Dagster, partition by partition: documents are embedded, scored by what is in force, and selected."""
 
+from dataclasses import dataclass
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -12,12 +14,15 @@ from resources.report import described, materialisation
 from resources.step import Step, code_version, reads_of
 from resources.vectors import open_vectors
 from tier_assets.l2_selected import embed, learn_assets
+from tier_assets.l2_selected.cascade import out_of_policy
 from tier_assets.l2_selected.in_force import Fit, InForce, in_force, load_fit
+from tier_assets.l2_selected.rollback import restore
 from tier_assets.l2_selected.samples import needs_vectors
 from tier_assets.l2_selected.scoring import RULE_MARGIN, in_long_form, score_batch, scorers_of
 from tier_assets.l2_selected.select import Selection, membership_at, select
 from tier_assets.partitions import backfill, corpora, partition_of
-from tier_assets.rounds import round_in_force
+from tier_assets.rounds import Round, round_in_force
+from tier_tables.training import OUT_OF_POLICY
 
 BATCH_ROWS = 2_048
 FLUSH_BATCHES = 64  # rows of all scorers that wait to be written: some 130,000 documents
@@ -206,8 +211,8 @@ def selection_version(lake: Lake) -> str:
     return code_version("l2_selected", 3, pair and (pair.fit, pair.policy.version))
 
 
-def candidates_of(lake: Lake, partition: Partition, pair: InForce) -> tuple[pl.DataFrame, int]:
-    """The partition's candidates with quality, bound scores and influence, and the round.
+def candidates_of(lake: Lake, partition: Partition, pair: InForce, now: Round) -> pl.DataFrame:
+    """The partition's candidates with quality, bound scores, and influence by the model of round `now`, by doc_id.
 
     Raises:
         ValueError: the policy names a scorer that the lake does not have; the message lists those it has.
@@ -215,7 +220,6 @@ def candidates_of(lake: Lake, partition: Partition, pair: InForce) -> tuple[pl.D
     known = {s.partition["scorer"] for s in lake.slices("l2_scores", partition)}
     if unknown := sorted({pair.policy.scorer, *pair.policy.bound_scorers} - known):
         raise ValueError(f"policy {pair.policy.name!r} names the scorer {unknown[0]!r}; known: {sorted(known)}")
-    now = round_in_force(lake)
     numbers = ["doc_id", "corpus", "snapshot", "domain", "language", "num_tokens"]
     influence = lake.scan("influence_scores", {"model_version": now.model_version or "none", **partition})
     rows = lake.scan("l1_filtered", partition).select(numbers)
@@ -223,21 +227,78 @@ def candidates_of(lake: Lake, partition: Partition, pair: InForce) -> tuple[pl.D
         scores = lake.scan("l2_scores", {"scorer": name, **partition}).select("doc_id", pl.col("score").alias(column))
         rows = rows.join(scores, on="doc_id", how="left")
     rows = rows.join(influence.select("doc_id", influence="score"), on="doc_id", how="left")
-    return rows.sort("doc_id").collect(), now.number
+    return rows.sort("doc_id").collect()
 
 
 def select_partition(
-    lake: Lake, partition: Partition, pair: InForce, encoder: GpuEncoder
+    lake: Lake, partition: Partition, pair: InForce, encoder: GpuEncoder, now: Round | None = None
 ) -> tuple[Selection, pl.DataFrame, int]:
-    """What the pair selects of a partition as it stands, its candidates, and the round."""
-    candidates, round_ = candidates_of(lake, partition, pair)
-    moves = lake.scan("tier_moves", partition).filter(pl.col("round") < round_).collect()
-    previous = membership_at(moves, round_ - 1)
+    """What the pair selects of a partition as it stands, its candidates, and the round: that in force, or `now`.
+
+    A rollback restores its members; a partition that had none by then is selected as in any round.
+    """
+    now = now or round_in_force(lake)
+    candidates = candidates_of(lake, partition, pair, now)
+    moves = lake.scan("tier_moves", partition).filter(pl.col("round") < now.number).collect()
+    previous = membership_at(moves, now.number - 1)
+    if now.restores is not None and len(then := membership_at(moves, now.restores)):
+        return restore(candidates, then, previous, pair.policy, now.number), candidates, now.number
     if not needs_vectors(pair.policy) or pair.policy.diversity is None:
-        return select(candidates, previous, pair.policy, round_), candidates, round_
+        return select(candidates, previous, pair.policy, now.number), candidates, now.number
     centroids = load_fit(lake, pair.fit).centroids
     with open_vectors(lake, encoder_name(encoder), partition, candidates["doc_id"]) as vectors:
-        return select(candidates, previous, pair.policy, round_, vectors, centroids), candidates, round_
+        return select(candidates, previous, pair.policy, now.number, vectors, centroids), candidates, now.number
+
+
+@dataclass(frozen=True)
+class Retiered:
+    """A selection as it was written: what was chosen of which candidates, the round, the ledger's counts."""
+
+    chosen: Selection
+    candidates: pl.DataFrame
+    round: int
+    counts: dict[str, int]
+
+
+def fallen_children(lake: Lake, partition: Partition, chosen: Selection, round_: int) -> pl.DataFrame:
+    """Standing records and facts of the partition whose document `chosen` leaves out, as in `out_of_policy`."""
+    records = lake.scan("l3_refined", partition).select("record_id", "source_doc_ids").collect()
+    facts = lake.scan("l4_facts", partition).select("fact_id", "doc_id").collect()
+    if records.is_empty() and facts.is_empty():
+        return OUT_OF_POLICY.empty()
+    lineage = lake.scan("lineage", {"child_table": "l4_facts", **partition}).collect()
+    before = lake.scan("tier_moves", partition).filter(pl.col("round") < round_).collect()
+    moves = pl.concat([before, chosen.moves])
+    return out_of_policy(records, facts, lineage, chosen.verdicts, moves, round_)
+
+
+def retier_partition(lake: Lake, partition: Partition, pair: InForce, encoder: GpuEncoder, run_id: str) -> Retiered:
+    """Select in a partition, and write what comes of it as one step; no text is read."""
+    reads = reads_of(lake, selection_inputs(partition, encoder))
+    chosen, candidates, round_ = select_partition(lake, partition, pair, encoder)
+    version = selection_version(lake)
+    with Step(lake, "l2", "l2_selected", partition, run_id, version, reads, round_) as step:
+        for table, rows, extra in (
+            ("verdicts", chosen.verdicts, {"tier": "l2"}),
+            ("tier_moves", chosen.moves, {"round": str(round_)}),
+            ("out_of_policy", fallen_children(lake, partition, chosen, round_), {}),
+            ("l2_selected", chosen.rows, {}),
+        ):
+            stage = step.stage(table, **extra)
+            stage.write(rows)
+            step.commit(stage)
+        tokens = candidates.select("doc_id", "num_tokens")
+        kept_tokens = int(tokens.join(chosen.rows.select("doc_id"), on="doc_id", how="semi")["num_tokens"].sum())
+        all_tokens = int(tokens["num_tokens"].sum())
+        step.counts(
+            rows_in=len(candidates),
+            rows_kept=len(chosen.rows),
+            rows_rejected=len(chosen.verdicts),
+            tokens_in=all_tokens,
+            tokens_kept=kept_tokens,
+            tokens_rejected=all_tokens - kept_tokens,
+        )
+    return Retiered(chosen, candidates, round_, step.all_counts())
 
 
 @dg.asset(
@@ -256,43 +317,22 @@ def l2_selected(
     for key in context.partition_keys:
         partition = partition_of(key)
         gate.require("l2", **partition)
-        reads = reads_of(lake, selection_inputs(partition, encoder))
-        chosen, candidates, round_ = select_partition(lake, partition, pair, encoder)
-        version = selection_version(lake)
-        with Step(lake, "l2", "l2_selected", partition, context.run.run_id, version, reads, round_) as step:
-            for table, rows, extra in (
-                ("verdicts", chosen.verdicts, {"tier": "l2"}),
-                ("tier_moves", chosen.moves, {"round": str(round_)}),
-                ("l2_selected", chosen.rows, {}),
-            ):
-                stage = step.stage(table, **extra)
-                stage.write(rows)
-                step.commit(stage)
-            tokens = candidates.select("doc_id", "num_tokens")
-            kept_tokens = int(tokens.join(chosen.rows.select("doc_id"), on="doc_id", how="semi")["num_tokens"].sum())
-            all_tokens = int(tokens["num_tokens"].sum())
-            step.counts(
-                rows_in=len(candidates),
-                rows_kept=len(chosen.rows),
-                rows_rejected=len(chosen.verdicts),
-                tokens_in=all_tokens,
-                tokens_kept=kept_tokens,
-                tokens_rejected=all_tokens - kept_tokens,
-            )
-        best = (
-            chosen.rows.sort("quality", "doc_id", descending=[True, False])
-            .head(3)
-            .select("doc_id", "quality", "reason")
-        )
-        text = lake.scan("l1_filtered", partition).select("doc_id", "title", "text")
+        made = retier_partition(lake, partition, pair, encoder, context.run.run_id)
+        best = made.chosen.rows.sort("quality", "doc_id", descending=[True, False]).head(3)
+        shown = pl.col("doc_id").is_in(best["doc_id"].implode())
+        text = lake.scan("l1_filtered", partition).filter(shown).select("doc_id", "title", "text").collect()
         context.add_asset_metadata(
             materialisation(
-                step.all_counts(),
-                chosen.verdicts.group_by("reason").agg(pl.len().alias("count")),
-                best.lazy().join(text, on="doc_id", maintain_order="left").drop("doc_id").collect(),
-                candidates["quality"],
+                made.counts,
+                made.chosen.verdicts.group_by("reason").agg(pl.len().alias("count")),
+                best.select("doc_id", "quality", "reason")
+                .join(text, on="doc_id", how="left", maintain_order="left")
+                .drop("doc_id"),
+                made.candidates["quality"],
                 policy=pair.policy.version,
-                round=round_,
+                round=made.round,
+                promoted=len(made.chosen.moves.filter(to_tier="l2")),
+                demoted=len(made.chosen.moves.filter(to_tier="l1")),
             ),
             asset_key="l2_selected",
             partition_key=key,

@@ -1,4 +1,4 @@
-"""A dry run of a policy: what would move if it selected now, and what lies at the margin, as text.
+"""A dry run: what would move if a policy, or another round, selected now, and examples, as text.
 
 In, a partition at a time: candidates, the members there are, and what `select` chose. Out: small values that add up
 over partitions, examples without their texts (the caller reads the few that are shown), and the text to print. Pure:
@@ -18,6 +18,7 @@ from tier_assets.l2_selected.select import Selection
 
 SHOWN: Final = 10  # examples a side
 CHARACTERS: Final = 200  # of an example's text
+MOVED: Final = ("side", "doc_id", "corpus", "snapshot", "quality", "influence", "reason")
 MOVES: Final = ("doc_id", "corpus", "snapshot", "from_tier", "to_tier", "reason")
 
 
@@ -113,6 +114,60 @@ def margin_examples(chosen: Selection, candidates: pl.DataFrame, num: int = SHOW
         .join(candidates.select(shown), on="doc_id", how="left", maintain_order="left")
         .select("side", *shown, "value", "threshold", "reason")
     )
+
+
+def moved_examples(
+    current: pl.DataFrame, chosen: Selection, candidates: pl.DataFrame, num: int = SHOWN
+) -> pl.DataFrame:
+    """Of the documents that would enter the `num` of the highest influence, of those that would leave the lowest.
+
+    Without influence they are ordered by quality. `current` as in `moves_of`; `candidates` are those that were chosen
+    from [doc_id, corpus, snapshot, quality, influence, ...].
+
+    Returns:
+        [side (promoted or demoted), doc_id, corpus, snapshot, quality, influence, reason], a side in its order.
+    """
+    moves = moves_of(current, chosen).select(
+        "doc_id",
+        "corpus",
+        "snapshot",
+        "reason",
+        side=pl.when(pl.col("to_tier") == "l2").then(pl.lit("promoted")).otherwise(pl.lit("demoted")),
+    )
+    moved = moves.join(candidates.select("doc_id", "quality", "influence"), on="doc_id", how="left")
+    return _of_each_side(moved.select(MOVED), num)
+
+
+def _of_each_side(moved: pl.DataFrame, num: int) -> pl.DataFrame:
+    """The first `num` of each side: promotions from the highest influence down, demotions from the lowest up."""
+    parts = []
+    for side, down in (("promoted", True), ("demoted", False)):
+        rows = moved.filter(pl.col("side") == side)
+        order = rows.sort("influence", "quality", "doc_id", descending=[down, down, False], nulls_last=True)
+        parts.append(order.head(num))
+    return pl.concat(parts)
+
+
+def told_moves(title: str, partitions: Sequence[Compared], examples: pl.DataFrame) -> str:
+    """What a dry run of a round prints: the counts, the moves by reason, and promotions and demotions as examples.
+
+    `examples` are the `moved_examples` of all partitions with a column `text` joined in (null where it is gone); of
+    each side `SHOWN` are shown.
+    """
+    parts = [title, "", *_table(partitions), "", *_reasons(partitions)]
+    shown = _of_each_side(examples, SHOWN)
+    for side, order in (("promoted", "highest"), ("demoted", "lowest")):
+        rows = shown.filter(pl.col("side") == side)
+        parts += ["", f"{side}: {len(rows)} of the {order} influence" if len(rows) else f"{side}: none"]
+        for row in rows.iter_rows(named=True):
+            numbers = ", ".join(f"{name} {_number(row[name])}" for name in ("influence", "quality"))
+            parts.append(f"{row['doc_id']}  {row['corpus']}@{row['snapshot']}  {numbers}  {row['reason']}")
+            parts.append(f"    {_beginning(row['text'])}")
+    return "\n".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
 
 
 def told(partitions: Sequence[Compared], examples: pl.DataFrame) -> str:

@@ -74,6 +74,22 @@ def select(
     judged = _judge(numbered, policy).sort("doc_id")
     if policy.diversity is not None and vectors is not None:
         judged = _diversify(judged, policy.diversity, policy.margin, vectors, centroids)
+    return settled(judged, candidates, previous, policy, round_)
+
+
+def settled(
+    judged: pl.DataFrame, candidates: pl.DataFrame, previous: pl.DataFrame, policy: Policy, round_: int
+) -> Selection:
+    """The selection that a judgement comes to, in its order.
+
+    Args:
+        judged: `candidates` with `keep`, `reason`, `detail`, and `slice`, `value`, `threshold` where there are any;
+            `entered` is the round in which a member entered, null for the others.
+        candidates: as in `select`.
+        previous: as in `select`.
+        policy: what is written beside the rows.
+        round_: this round.
+    """
     kept, dropped = judged.filter(pl.col("keep")), judged.filter(~pl.col("keep"))
     return Selection(
         rows=_rows(kept, policy, round_),
@@ -96,6 +112,18 @@ def membership_at(moves: pl.DataFrame, round_: int) -> pl.DataFrame:
     )
 
 
+def check_round(candidates: pl.DataFrame, previous: pl.DataFrame, round_: int) -> None:
+    """Whether `round_` can start from these.
+
+    Raises:
+        ValueError: a doc_id stands twice among the candidates, or a member entered in this round or later.
+    """
+    if candidates["doc_id"].is_duplicated().any():
+        raise ValueError(f"candidates of round {round_} hold a doc_id twice")
+    if len(previous.filter(pl.col("round") >= round_)):
+        raise ValueError(f"round {round_} starts from the round before it, not from members of round {round_} or later")
+
+
 def _check(
     candidates: pl.DataFrame,
     previous: pl.DataFrame,
@@ -107,10 +135,7 @@ def _check(
     """Raises what `select` says."""
     if missing := [name for name in (*NEEDED, *policy.bound_scorers) if name not in candidates.columns]:
         raise ValueError(f"policy {policy.name!r} asks for columns {missing}; candidates have {candidates.columns}")
-    if candidates["doc_id"].is_duplicated().any():
-        raise ValueError(f"candidates of round {round_} hold a doc_id twice")
-    if len(previous.filter(pl.col("round") >= round_)):
-        raise ValueError(f"round {round_} starts from the round before it, not from members of round {round_} or later")
+    check_round(candidates, previous, round_)
     if policy.diversity is None:
         return
     if vectors is None or len(vectors) != len(candidates):
