@@ -42,9 +42,10 @@ _EFFICIENT: Final = 1.345
 _MIN_DELTA: Final = 1e-5  # of log L; float32 losses carry no more
 _GRID: Final = 16
 _ZOOM: Final = 7
-_MAX_ZOOMS: Final = 12
+_ZOOMS: Final = 2
+_STEPS: Final = 16
 _NEAR_G: Final = np.linspace(-5.0, 5.0, 21)  # in deviations
-_SETTLED: Final = 1e-4  # how much worse the neighbours of the best may be, relative, for no closer grid
+_SETTLED: Final = 1e-5  # relative gain of a step that ends the fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ def problem(tokens_T: Floats, losses_T: Floats) -> str | None:
         return f"{len(tokens_T)} points; a law takes at least {MIN_POINTS}"
     if losses_T.min() <= 0:
         return f"a loss of {losses_T.min():g}; a law takes losses above 0"
-    if tokens_T[0] < 1:
-        return f"{tokens_T[0]:g} tokens at the first point; a law takes at least 1"
+    if tokens_T[0] <= 0:
+        return f"{tokens_T[0]:g} tokens at the first point; a law takes tokens above 0"
     if (np.diff(tokens_T) <= 0).any():
         return "the tokens do not increase"
     return None
@@ -219,21 +220,50 @@ def _noise(y_T: Floats) -> float:
 
 
 def _least(curves: _Curves, bounds: Bounds) -> _Fits:
-    """The best fit of each domain, as the only one: a grid of alpha, then closer ones about its best."""
+    """The best fit of each domain, as the only one: a grid of alpha, closer ones about its best, then joint steps."""
     grid_G = np.geomspace(bounds.min_alpha, bounds.max_alpha, _GRID)
-    fits = _project(curves, np.tile(grid_G, (len(curves.last_D), 1)), bounds, None, 10)
-    for _ in range(_MAX_ZOOMS):
+    fits = _project(curves, np.tile(grid_G, (len(curves.last_D), 1)), bounds, None, 8)
+    for _ in range(_ZOOMS):
         best_D1 = fits.objective_DG.argmin(1)[:, None]
         best = fits.take(best_D1)
         last = fits.alpha_DG.shape[1] - 1
         sides = fits.take(np.concatenate((np.maximum(best_D1 - 1, 0), np.minimum(best_D1 + 1, last)), 1))
-        if (sides.objective_DG <= (1 + _SETTLED) * best.objective_DG + 1e-14).all():
-            break
         low_D1, high_D1 = sides.alpha_DG[:, :1], sides.alpha_DG[:, 1:]
         inside_DG = low_D1 + (high_D1 - low_D1) * np.linspace(0, 1, _ZOOM + 2)[None, 1:-1]
         fits = _project(curves, inside_DG, bounds, best, 6).beside(sides).beside(best)
     best = fits.take(fits.objective_DG.argmin(1)[:, None])
-    return _project(curves, best.alpha_DG, bounds, best, 10)
+    step_D1 = np.ones_like(best.alpha_DG)
+    for _ in range(_STEPS):
+        alpha_D1 = best.alpha_DG + step_D1 * _joint_step(curves, best, bounds)[0]
+        tried = _project(curves, np.clip(alpha_D1, bounds.min_alpha, bounds.max_alpha), bounds, best, 2)
+        gained_D1 = best.objective_DG - tried.objective_DG
+        best = best.beside(tried)
+        best = best.take(best.objective_DG.argmin(1)[:, None])
+        if (np.abs(gained_D1) <= _SETTLED * best.objective_DG + 1e-14).all():
+            break
+        step_D1 = np.where(gained_D1 > 0, np.minimum(1.0, 2 * step_D1), step_D1 / 4)
+    return best
+
+
+def _joint_step(curves: _Curves, fits: _Fits, bounds: Bounds) -> tuple[Floats, Floats]:
+    """The step of alpha of a reweighted Gauss-Newton step of all three parameters, from one fit a domain, and the
+    joint inverse's entry of alpha where no residual is large: [D, 1] each."""
+    u_DT = np.exp(-fits.alpha_DG * curves.x_DT)
+    m_DT = fits.epsilon_DG + fits.b_DG * u_DT
+    r_DT = curves.y_DT - np.log(m_DT)
+    free_D1 = (fits.epsilon_DG > bounds.min_epsilon).astype(np.float64)
+    # Derivatives of log m by epsilon (none on its bound), b and alpha; each to unit length, or none.
+    j_D3T = np.stack((free_D1 / m_DT, u_DT / m_DT, -fits.b_DG * curves.x_DT * u_DT / m_DT), 1)
+    length_D3 = np.sqrt(np.einsum("dit,dit,dt->di", j_D3T, j_D3T, curves.w_DT))
+    j_D3T /= np.maximum(length_D3, 1e-150)[:, :, None]
+    huber_DT = curves.w_DT * np.minimum(1.0, curves.delta_D[:, None] / np.maximum(np.abs(r_DT), 1e-300))
+    ridge = 1e-12 * np.eye(3)
+    gram_D33 = np.einsum("dit,djt,dt->dij", j_D3T, j_D3T, huber_DT) + ridge
+    pull_D31 = np.einsum("dit,dt,dt->di", j_D3T, r_DT, huber_DT)[:, :, None]
+    unit_D1 = np.maximum(length_D3[:, 2:], 1e-9)
+    step_D1 = np.linalg.solve(gram_D33, pull_D31)[:, 2] / unit_D1
+    whole_D33 = np.einsum("dit,djt,dt->dij", j_D3T, j_D3T, curves.w_DT) + ridge
+    return step_D1, np.linalg.inv(whole_D33)[:, 2, 2:] / unit_D1**2
 
 
 def _project(curves: _Curves, alpha_DG: Floats, bounds: Bounds, start: _Fits | None, rounds: int) -> _Fits:
@@ -330,16 +360,7 @@ def _scale(curves: _Curves, best: _Fits) -> _Scale:
 
 def _around(curves: _Curves, best: _Fits, scale: _Scale, bounds: Bounds) -> Floats:
     """Values of alpha to profile at: closely about the best, by the curvature there, and all between the bounds."""
-    u_DT = np.exp(-best.alpha_DG * curves.x_DT)
-    m_DT = best.epsilon_DG + best.b_DG * u_DT
-    free_D1 = (best.epsilon_DG > bounds.min_epsilon).astype(np.float64)
-    # Derivatives of log m by epsilon (none on its bound), b and alpha; each to unit length, or none.
-    j_D3T = np.stack((free_D1 / m_DT, u_DT / m_DT, -best.b_DG * curves.x_DT * u_DT / m_DT), 1)
-    length_D3 = np.sqrt(np.einsum("dit,dit,dt->di", j_D3T, j_D3T, curves.w_DT))
-    j_D3T /= np.maximum(length_D3, 1e-150)[:, :, None]
-    gram_D33 = np.einsum("dit,djt,dt->dij", j_D3T, j_D3T, curves.w_DT) + 1e-12 * np.eye(3)
-    unit_D = np.linalg.inv(gram_D33)[:, 2, 2] / np.maximum(length_D3[:, 2], 1e-9) ** 2
-    std_D1 = np.sqrt(unit_D[:, None] / scale.precision_D1)
+    std_D1 = np.sqrt(_joint_step(curves, best, bounds)[1] / scale.precision_D1)
     near_DG = best.alpha_DG + std_D1 * _NEAR_G
     wide_DG = np.tile(np.geomspace(bounds.min_alpha, bounds.max_alpha, _GRID), (len(near_DG), 1))
     return np.sort(np.clip(np.concatenate((near_DG, wide_DG), 1), bounds.min_alpha, bounds.max_alpha), 1)

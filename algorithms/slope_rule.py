@@ -1,0 +1,134 @@
+"""A mixture of domains by how fast each is being learnt, for a target that is named.
+
+After Adaptive Data Optimization (arXiv 2410.11820), without its credit term: at that rule's fixed point a domain's
+share goes with the square of prior times slope, which sharpens the prior even where all slopes are equal. Here
+
+    rho_k  prop. to  w_k v_k,   v_k = -n dL_k/dn at the last point, n the tokens of all domains
+
+If a domain's loss depended on its own tokens alone, its slope would be pi_k times that by its own tokens, so the
+fixed point pi = rho has w_k dL_k/d(own tokens) equal over domains: the best mixture for the sum of w_k L_k.
+
+    target  w_k                                  q_k, the target's own mix
+    mean    1 / K                                1 / K
+    prior   the prior                            the prior
+    worst   exp(L_k / (a tenth of the mean))     1 / K
+
+v_k is averaged over the law's profile (scaling_laws) and drawn to the mean over domains as far as its deviation says:
+v_k <- mean + (v_k - mean) t^2 / (t^2 + s_k^2), t^2 the variance between domains less that of the noise. So equal
+domains stay at q. rho is kept within q / 3 and 3 q: a late learner looks finished early, and a forecast would starve
+it. The weights go a part RATE of the way to rho at each fit, and start at q.
+
+Memory is constant: the curve is kept as at most CAPACITY bins of equal numbers of reports, merged in pairs when full.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from algorithms.scaling_laws import Floats, Laws, fit, intervals
+
+CAPACITY: Final = 128
+MIN_BINS: Final = 8
+RATE: Final = 0.3
+TRUST: Final = 3.0
+_TEMPERATURE: Final = 0.1
+
+
+class Curves:
+    """The losses of K domains over a run, as bins."""
+
+    def __init__(self, domains: int) -> None:
+        self._width = 1  # reports a bin
+        self._filled = 0  # reports in the last bin
+        self._reports_B = np.empty(0)
+        self._tokens_B = np.empty(0)  # summed over the bin's reports
+        self._losses_BK = np.empty((0, domains))  # summed over the bin's tokens
+        self._counts_BK = np.empty((0, domains))
+
+    def add(self, tokens: int, losses_K: Floats, counts_K: Floats) -> None:
+        """A report: tokens seen in the run, and each domain's mean loss over its `counts_K` tokens."""
+        if self._filled == 0:
+            self._reports_B = np.append(self._reports_B, 0.0)
+            self._tokens_B = np.append(self._tokens_B, 0.0)
+            empty_1K = np.zeros((1, len(losses_K)))
+            self._losses_BK = np.vstack((self._losses_BK, empty_1K))
+            self._counts_BK = np.vstack((self._counts_BK, empty_1K))
+        self._reports_B[-1] += 1
+        self._tokens_B[-1] += tokens
+        self._losses_BK[-1] += np.where(counts_K > 0, losses_K * counts_K, 0.0)
+        self._counts_BK[-1] += counts_K
+        self._filled = (self._filled + 1) % self._width
+        if self._filled == 0 and len(self._tokens_B) == CAPACITY:
+            for name in ("_reports_B", "_tokens_B", "_losses_BK", "_counts_BK"):
+                bins = getattr(self, name)
+                setattr(self, name, bins[::2] + bins[1::2])
+            self._width *= 2
+
+    def bins(self) -> tuple[Floats, Floats, Floats]:
+        """Of the full bins: tokens [B], mean losses [K, B], and weights [K, B], 0 where a domain was not seen."""
+        full = len(self._tokens_B) - (self._filled > 0)
+        tokens_B = self._tokens_B[:full] / self._reports_B[:full]
+        counts_KB = self._counts_BK[:full].T
+        losses_KB = self._losses_BK[:full].T / np.where(counts_KB > 0, counts_KB, 1.0)
+        mean_K1 = counts_KB.sum(1, keepdims=True) / np.maximum((counts_KB > 0).sum(1, keepdims=True), 1)
+        return tokens_B, losses_KB, counts_KB / np.maximum(mean_K1, 1.0)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `add` changes, as lists and numbers."""
+        return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in vars(self).items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        domains = self._losses_BK.shape[1]
+        for name, value in state.items():
+            array = np.array(value, dtype=np.float64) if isinstance(value, list) else value
+            setattr(self, name, array.reshape(-1, domains) if name.endswith("_BK") else array)
+
+
+def wanted(curves: Curves, target: str, mix_K: Floats, prior_K: Floats, weights_K: Floats) -> Floats:
+    """rho, [K], sums to 1; a domain with fewer than MIN_BINS bins of data keeps its weight."""
+    tokens_B, losses_KB, weights_KB = curves.bins()
+    known_K = (weights_KB > 0).sum(1) >= MIN_BINS
+    if not known_K.any():
+        return weights_K
+    data = tokens_B, losses_KB[known_K], weights_KB[known_K]
+    laws = fit(*data)
+    seen = intervals(*data, laws=laws)
+    share_K = target_shares(target, laws, tokens_B[-1], prior_K[known_K])
+    speed_K = shrunk(np.maximum(-seen.slope_D, 0.0), seen.slope_std_D)
+    rho_K = weights_K.copy()
+    rho_K[known_K] = trusted(share_K * speed_K, mix_K[known_K], 1.0 - weights_K[~known_K].sum())
+    return rho_K
+
+
+def target_shares(target: str, laws: Laws, tokens: float, prior_K: Floats) -> Floats:
+    """w: what a loss's fall is worth in each domain."""
+    if target == "mean":
+        return np.ones_like(prior_K)
+    if target == "prior":
+        return prior_K
+    losses_K = laws.losses(tokens)
+    return np.asarray(np.exp((losses_K - losses_K.max()) / (_TEMPERATURE * losses_K.mean())))
+
+
+def shrunk(speed_K: Floats, std_K: Floats) -> Floats:
+    """Speeds drawn to their mean as far as their deviations, and not the domains, explain how they differ."""
+    mean = speed_K.mean()
+    between = max(float(((speed_K - mean) ** 2).sum()) / max(len(speed_K) - 1, 1) - float((std_K**2).mean()), 0.0)
+    trust_K = between / np.maximum(between + std_K**2, 1e-300)
+    return np.asarray(mean + trust_K * (speed_K - mean))
+
+
+def trusted(wanted_K: Floats, mix_K: Floats, total: float) -> Floats:
+    """Shares proportional to `wanted_K` but within a factor TRUST of the mix's, that sum to `total`."""
+    mix_K = mix_K / mix_K.sum() * total
+    if not wanted_K.sum() > 0:
+        return mix_K
+    low, high = 0.0, TRUST * float((mix_K[wanted_K > 0] / wanted_K[wanted_K > 0]).max())
+    for _ in range(100):  # by halves: the sum grows with the factor
+        factor = 0.5 * (low + high)
+        shares_K = np.clip(factor * wanted_K, mix_K / TRUST, mix_K * TRUST)
+        low, high = (factor, high) if shares_K.sum() < total else (low, factor)
+    return np.asarray(shares_K * (total / shares_K.sum()))
