@@ -29,7 +29,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from algorithms.scaling_laws import PUBLISHED_BOUNDS, PUBLISHED_DELTA, Floats, fit, problem
+from algorithms.scaling_laws import PUBLISHED_BOUNDS, PUBLISHED_DELTA, fit
+from algorithms.variable_projection import Floats, problem
 
 SEQUENCE_TOKENS: Final = 1024
 CAPACITY: Final = 512

@@ -22,8 +22,8 @@ from typing import Any, Final
 import numpy as np
 
 from algorithms.adaptive_data import PublishedRule
-from algorithms.scaling_laws import Floats
 from algorithms.slope_rule import RATE, Curves, wanted
+from algorithms.variable_projection import Floats
 
 POLICIES: Final = ("slope", "ado", "ado_uniform", "pilot", "natural", "uniform")
 TARGETS: Final = ("mean", "prior", "worst")

@@ -27,7 +27,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from algorithms.scaling_laws import Floats, Laws, fit, intervals
+from algorithms.scaling_laws import Laws, fit, intervals
+from algorithms.variable_projection import Floats
 
 CAPACITY: Final = 128
 MIN_BINS: Final = 8
