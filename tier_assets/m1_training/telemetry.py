@@ -24,7 +24,7 @@ from typing import Any, Final
 import polars as pl
 
 from resources.lake import Lake
-from tier_assets.m1_training.reports import Refusal, Report, is_count, is_text, parse, read, short
+from tier_assets.m1_training.reports import Refusal, Report, is_count, is_number, is_text, parse, read, short
 from tier_tables import table
 
 # The domain of a run that does not tell its domains apart: any lake takes it.
@@ -103,10 +103,10 @@ def take(lake: Lake, reports: Sequence[Mapping[str, Any]], domains: Collection[s
 
 
 def tail(lake: Lake, file: str | Path, from_byte: int = 0) -> int:
-    """Take the whole lines that `file` holds from `from_byte` on; returns where to go on.
+    """Take the lines that `file` holds from `from_byte` on; returns where to go on.
 
-    A last line without its end waits. A line that is no JSON object is refused. A file that is shorter than `from_byte`
-    was begun anew and is read from its start: what the lake knows already is ignored.
+    A last line without its end waits until it is a whole JSON object. A line that is none is refused. A file that is
+    shorter than `from_byte` was begun anew and is read from its start: what the lake knows already is ignored.
 
     Raises:
         FileNotFoundError: no such file.
@@ -117,11 +117,15 @@ def tail(lake: Lake, file: str | Path, from_byte: int = 0) -> int:
         while True:
             # Back to the end of the last whole line: the rest of a torn one may have come meanwhile.
             lines.seek(position)
-            whole = [line for _, line in zip(range(TAIL_LINES), lines) if line.endswith(b"\n")]
+            whole = [line for _, line in zip(range(TAIL_LINES), lines) if _is_whole(line)]
             if not whole:
                 return position
             _take_lines(lake, [line for line in whole if line.strip()], domains)
             position += sum(map(len, whole))
+
+
+def _is_whole(line: bytes) -> bool:
+    return line.endswith(b"\n") or not isinstance(parse(line), Refusal)
 
 
 def _take_lines(lake: Lake, lines: Sequence[bytes], domains: Collection[str] | None) -> None:
@@ -328,7 +332,7 @@ def _refused_row(given: Mapping[str, Any], line: str, refusal: Refusal, now: dat
     run, domain, step = (given.get(name) for name in ("run", "domain", "step"))
     return {
         "run": run if is_text(run) else None,
-        "step": int(step) if is_count(step) else None,  # type: ignore[arg-type]
+        "step": int(step) if is_count(step) and is_number(int(step)) else None,  # type: ignore[arg-type]
         "domain": domain if is_text(domain) else None,
         "reason": refusal.reason,
         "detail": refusal.detail,
