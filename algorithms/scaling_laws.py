@@ -9,11 +9,11 @@ starts of L-BFGS on the Huber loss of log L. Here by variable projection (see th
     w       [D, T]  weight of a point; 0 where nothing was seen    such as tokens behind the point, by their mean
     delta   [D]     where Huber's loss turns linear                of log L
 
-F(alpha), the least loss given alpha, is the likelihood's profile, so intervals come with it: given alpha the rest is a linear regression, and
-the profile of epsilon or of the slope is the least of D(alpha) + (distance / conditional deviation)^2 over alpha. The
-deviance D is scaled for Huber's loss (mean psi' / mean psi^2) and for residuals that follow one another (their first
-autocorrelation), so that 95% intervals hold on real curves. epsilon and alpha are rarely identifiable in a short run,
-n dL/dn = -alpha * b at the last point is: decide by it and its deviation.
+F(alpha), the least loss given alpha, is the likelihood's profile, so intervals come with it: given alpha the rest is a
+linear regression, and the profile of epsilon or of the slope is the least of D(alpha) + (distance / conditional
+deviation)^2 over alpha. The deviance D is scaled for Huber's loss (mean psi' / mean psi^2) and for residuals that
+follow one another (their first autocorrelation), so that 95% intervals hold on real curves. epsilon and alpha are
+rarely identifiable in a short run, n dL/dn = -alpha * b at the last point is: decide by it and its deviation.
 
 Where we differ: delta is 1.345 deviations of the noise (95% as efficient as least squares on normal noise) unless one
 is given (published: .001 of log L, nearly least absolute deviations); bounds are hard, not a penalty of slope 1. No
@@ -41,6 +41,8 @@ from algorithms.variable_projection import (
 )
 
 PUBLISHED_DELTA: Final = 1e-3
+# Of epsilon: a smaller fall is none, and beta, which is it times a large power, no number of millions.
+FLAT: Final = 1e-5
 _NEAR_G: Final = np.linspace(-5.0, 5.0, 21)  # in deviations
 
 OWN_BOUNDS: Final = Bounds()
@@ -92,12 +94,11 @@ def fit(
     """
     curves = Curves.of(tokens_DT, losses_DT, weights_DT, delta)
     found = least(curves, bounds)
-    beta_D = found.b_DG[:, 0] * curves.last_D ** found.alpha_DG[:, 0]
-    on_bound = tuple(
-        _on_bound(*parameters, bounds)
-        for parameters in zip(found.epsilon_DG[:, 0], beta_D, found.b_DG[:, 0], found.alpha_DG[:, 0])
-    )
-    return Laws(found.epsilon_DG[:, 0], beta_D, found.alpha_DG[:, 0], found.objective_DG[:, 0], on_bound)
+    epsilon_D, b_D, alpha_D = found.epsilon_DG[:, 0], found.b_DG[:, 0], found.alpha_DG[:, 0]
+    b_D = np.where(b_D < FLAT * epsilon_D, 0.0, b_D)
+    beta_D = b_D * curves.last_D**alpha_D
+    on_bound = tuple(_on_bound(*parameters, bounds) for parameters in zip(epsilon_D, beta_D, alpha_D))
+    return Laws(epsilon_D, beta_D, alpha_D, found.objective_DG[:, 0], on_bound)
 
 
 def intervals(
@@ -136,11 +137,11 @@ def intervals(
     )
 
 
-def _on_bound(epsilon: float, beta: float, b: float, alpha: float, bounds: Bounds) -> tuple[str, ...]:
+def _on_bound(epsilon: float, beta: float, alpha: float, bounds: Bounds) -> tuple[str, ...]:
     """Parameters at a bound, to a millionth."""
     at = {
         "epsilon": epsilon <= bounds.min_epsilon + 1e-6,
-        "beta": b <= 1e-6 or beta >= bounds.max_beta * (1 - 1e-6),
+        "beta": beta == 0 or beta >= bounds.max_beta * (1 - 1e-6),
         "alpha": alpha <= bounds.min_alpha * (1 + 1e-6) or alpha >= bounds.max_alpha * (1 - 1e-6),
     }
     return tuple(name for name, there in at.items() if there)

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from algorithms.scaling_laws import Laws, fit, intervals
+from algorithms.scaling_laws import Intervals, Laws, fit, intervals
 from algorithms.variable_projection import Floats
 
 CAPACITY: Final = 128
@@ -96,12 +96,19 @@ def wanted(curves: Curves, target: str, mix_K: Floats, prior_K: Floats, weights_
         return weights_K
     data = tokens_B, losses_KB[known_K], weights_KB[known_K]
     laws = fit(*data)
-    seen = intervals(*data, laws=laws)
-    share_K = target_shares(target, laws, tokens_B[-1], prior_K[known_K])
-    speed_K = shrunk(np.maximum(-seen.slope_D, 0.0), seen.slope_std_D)
+    speeds = intervals(*data, laws=laws)
     rho_K = weights_K.copy()
-    rho_K[known_K] = trusted(share_K * speed_K, mix_K[known_K], 1.0 - weights_K[~known_K].sum())
+    total = 1.0 - float(weights_K[~known_K].sum())
+    rho_K[known_K] = preferred(laws, speeds, tokens_B[-1], target, mix_K[known_K], prior_K[known_K], total)
     return rho_K
+
+
+def preferred(
+    laws: Laws, speeds: Intervals, tokens: float, target: str, mix_K: Floats, prior_K: Floats, total: float
+) -> Floats:
+    """rho of domains with a law after `tokens`, [K], sums to `total`."""
+    speed_K = shrunk(np.maximum(-speeds.slope_D, 0.0), speeds.slope_std_D)
+    return trusted(target_shares(target, laws, tokens, prior_K) * speed_K, mix_K, total)
 
 
 def target_shares(target: str, laws: Laws, tokens: float, prior_K: Floats) -> Floats:
