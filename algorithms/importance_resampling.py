@@ -3,16 +3,15 @@
 Xie et al. 2023, "Data Selection for Language Models via Importance Resampling", arXiv 2302.03169. Both the target and
 the pool are bags of hashed n-grams, and a document's weight is their likelihood ratio:
 
-    log w_d = sum_h c_dh log(p_h / q_h)
+    log w_d = sum_h c_dh log((p_h + e) / (q_h + e)),    e = 1e-8
 
-    c_dh  count of bucket h in document d
-    p, q  shares of the buckets in the target and in the pool, smoothed
+    c_dh  count of bucket h in document d; 8,192 buckets (10,000 in the paper): few enough that the target fills them
+    p, q  shares of the buckets in the target and in the pool
 
 A draw without replacement by these weights is Gumbel-top-k over log w (`gumbel_top_k`, temperature 1).
 
-Where we differ: the sum grows with a document's length, and the published code cuts documents into pieces of one
-length; here it is scaled to a document of the pool's mean length, so that long documents are not all of the draw.
-Shares are smoothed by SMOOTHING counts a bucket in place of 1e-8, under which one unseen word outweighs all others.
+Where we differ: the sum grows with a document's length, and the published code works on pieces of one length; here it
+is scaled to a document of the pool's mean length, so that a long document's weight is not its length.
 
 In: counts by block (CSR [n, BUCKETS], `ngram_counts`). Out: log weights [N]. Two passes over the pool's blocks.
 """
@@ -26,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-SMOOTHING: Final = 1.0
+SMOOTHING: Final = 1e-8
+FOLDED: Final = 1 << 13
 Shares = npt.NDArray[np.float64]
 
 
@@ -45,15 +45,19 @@ def totals(blocks: Iterable[sparse.csr_matrix]) -> Shares:
     return total
 
 
-def shares(total_H: Shares, smoothing: float = SMOOTHING) -> Shares:
-    """Smoothed shares of the counts; they sum to 1."""
-    return (total_H + smoothing) / (total_H.sum() + smoothing * len(total_H))
-
-
 def log_ratios(target_H: Shares, pool_H: Shares) -> Shares:
-    """log(p_h / q_h) of each bucket from the counts of the target and of the pool [buckets]."""
-    ratios: Shares = np.log(shares(target_H)) - np.log(shares(pool_H))
-    return ratios
+    """log(p_h / q_h) of each bucket from the counts of the target and of the pool [buckets], which are folded into
+    FOLDED buckets first: buckets that fall together have the same ratio.
+
+    Raises:
+        ValueError: no n-gram in the target or the pool.
+    """
+    if target_H.sum() <= 0 or pool_H.sum() <= 0:
+        raise ValueError("texts without a word have no n-grams to compare")
+    folded = min(FOLDED, len(target_H))
+    target, pool = (total.reshape(-1, folded).sum(axis=0) for total in (target_H, pool_H))
+    ratios: Shares = np.log(target / target.sum() + SMOOTHING) - np.log(pool / pool.sum() + SMOOTHING)
+    return np.tile(ratios, len(target_H) // folded)
 
 
 def log_weights(blocks: Iterable[sparse.csr_matrix], ratios_H: Shares) -> Shares:
@@ -69,4 +73,4 @@ def log_weights(blocks: Iterable[sparse.csr_matrix], ratios_H: Shares) -> Shares
     return weights
 
 
-__all__ = ["SMOOTHING", "log_ratios", "log_weights", "shares", "totals"]
+__all__ = ["FOLDED", "SMOOTHING", "log_ratios", "log_weights", "totals"]

@@ -206,6 +206,8 @@ def _count(
 
 def _drawn(arm: Arm, stage: _Stage) -> tuple[Positions, Values]:
     """The documents that the arm draws, first drawn first, and what it drew each by (NaN: nothing)."""
+    if not len(stage.left) or stage.budget <= 0:
+        return np.empty(0, np.int64), np.empty(0)
     if arm == "random":
         chosen = _until(stage.random.permutation(stage.left), stage.tokens_N, stage.budget)
         return chosen, np.full(len(chosen), np.nan)
