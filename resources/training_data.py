@@ -8,6 +8,7 @@ texts give the same tokenizer. Encodes about 2 MB a second on a core.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -56,3 +57,33 @@ def encode(tokenizer: Tokenizer, texts: pl.Series) -> list[Tokens]:
         encodings = tokenizer.encode_batch_fast(batch.to_series().to_list(), add_special_tokens=False)
         found += [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
     return found
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the tokenizer beside a model's checkpoint, as Hugging Face's own files name it."""
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def end_id(tokenizer: Tokenizer, eos: int | list[int] | None) -> int:
+    """What separates documents: END where the tokenizer has it, else the model's own end of text, else 0."""
+    own = tokenizer.token_to_id(END)
+    if own is not None:
+        return int(own)
+    return int(eos[0] if isinstance(eos, list) else eos or 0)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint's folder.
+
+    Raises:
+        FileNotFoundError: the folder has no tokenizer.json.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} has no tokenizer.json: a checkpoint is probed with its own tokenizer")
+    tokenizer = Tokenizer.from_file(str(path))
+    # Not a part of the file, and the same as when it was learnt.
+    tokenizer.encode_special_tokens = True
+    return tokenizer

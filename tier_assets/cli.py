@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tier_assets.cli_loop import loop, loop_commands
 from tier_assets.cli_rows import rows
-from tier_assets.cli_shared import CORPUS, SNAPSHOT, BadInput, chosen_keys, existing_lake, open_lake
+from tier_assets.cli_shared import CORPUS, SNAPSHOT, BadInput, ask, chosen_keys, existing_lake, open_lake
 from tier_tables import TIERS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ app = typer.Typer(
     "Results go to standard output, all else to standard error.",
 )
 app.add_typer(rows)
+app.add_typer(loop_commands)
 
 
 @app.command()
@@ -149,25 +151,15 @@ def sql(
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
 ) -> None:
     """Ask the tiers in DuckDB's SQL; the views are those of `SHOW TABLES`."""
-    import duckdb
-
-    from resources.catalog import catalog_path, open_catalog, refresh
-    from tier_assets.output import FORMATS, printed
-
-    if format not in FORMATS:
-        raise BadInput(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
     lake = existing_lake()
-    if query is None:
-        refresh(lake)
-        prompt = Path(sys.executable).with_name("duckdb")
-        os.execv(prompt, [str(prompt), "-readonly", str(catalog_path(lake))])
-    with open_catalog(lake) as connection:
-        try:
-            result = connection.sql(query)
-            if result is not None:
-                printed(result, format)
-        except duckdb.Error as error:
-            raise BadInput(error) from error
+    if query is not None:
+        ask(lake, query, format)
+        return
+    from resources.catalog import catalog_path, refresh
+
+    refresh(lake)
+    prompt = Path(sys.executable).with_name("duckdb")
+    os.execv(prompt, [str(prompt), "-readonly", str(catalog_path(lake))])
 
 
 @app.command()
@@ -241,7 +233,8 @@ def benchmarks_add(
 @benchmarks.command("list")
 def benchmarks_list() -> None:
     """The lake's benchmarks, their items, and the documents that hold one."""
-    sql(
+    ask(
+        existing_lake(),
         "SELECT benchmark, any_value(items) AS items, count(doc_id) AS documents_hit "
         "FROM (SELECT benchmark, count(*) AS items FROM benchmarks GROUP BY ALL) "
         "LEFT JOIN l1_contaminated USING (benchmark) GROUP BY benchmark ORDER BY benchmark",
@@ -283,13 +276,22 @@ def select(
 def try_(
     stage: Annotated[
         str,
-        typer.Argument(help="extract, clean, private, language, judge, dedup, score, annotate or refine."),
+        typer.Argument(
+            help="extract, clean, private, language, judge, dedup, score, annotate, refine, influence or ado."
+        ),
     ],
     file: Annotated[Path, typer.Argument(help="JSON Lines; `-` is standard input.", metavar="FILE.jsonl")],
     out: Annotated[Path | None, typer.Option(help="Write here instead of standard output.", metavar="FILE")] = None,
     scorer: Annotated[
         str, typer.Option(help="For `score`: one of the scorers of the fit in force.", metavar="NAME")
     ] = "quality",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="For `influence`: a Hugging Face folder.", metavar="DIR")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="For `influence`: the reference, JSON Lines {id, text}.", metavar="FILE")
+    ] = None,
+    skip_steps: Annotated[int, typer.Option(help="For `ado`: leave out a run's steps up to this one.")] = 0,
 ) -> None:
     """Run one stage's own function on your own lines: a line out for each line in, `id` and order kept.
 
@@ -302,11 +304,14 @@ def try_(
     - `score` {id,text} to {id,score,dimensions}, by the fit in force
     - `annotate` {id,text} to {id,windows,dimensions}, the language model's distribution over 0 to 5
     - `refine` {id,text} to {id,records,rejected}, by the language model
+    - `influence` {id,text} to {id,influence}: how far the reference's loss falls for a step on it, in nats a token
+    - `ado` lines of {run,step,domain,tokens,loss,lr} to a line a domain: its scaling law and its weight; a picture
+      of the laws is written beside the file
     """
-    from tier_assets.try_stage import run_stage
+    from tier_assets.try_stage import Options, run_stage
 
     try:
-        run_stage(open_lake(), stage, file, out, scorer)
+        run_stage(open_lake(), stage, file, out, Options(scorer, checkpoint, reference, skip_steps))
     except (ValueError, OSError) as error:
         raise BadInput(error) from error
 
@@ -323,6 +328,7 @@ def demo(
     except ValueError as error:
         raise BadInput(error) from error
     run(corpus=None, snapshot=None, to="l4", refresh_scorer=False, force=False)
+    loop(no_train=False)
     typer.echo(what_next())
 
 

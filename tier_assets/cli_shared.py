@@ -51,3 +51,21 @@ def existing_lake() -> Lake:
     if lake.is_local and not os.path.isdir(lake.root):
         raise BadInput(f"there is no lake at {lake.root}: `lake ingest` files first, or `make demo`")
     return lake
+
+
+def ask(lake: Lake, query: str, format: str) -> None:
+    """Print what the lake's catalog answers, as `table`, `csv` or `json`."""
+    import duckdb
+
+    from resources.catalog import open_catalog
+    from tier_assets.output import FORMATS, printed
+
+    if format not in FORMATS:
+        raise BadInput(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    with open_catalog(lake) as connection:
+        try:
+            result = connection.sql(query)
+            if result is not None:
+                printed(result, format)
+        except duckdb.Error as error:
+            raise BadInput(error) from error

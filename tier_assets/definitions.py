@@ -16,6 +16,8 @@ from tier_assets.l1_filtered import assets as l1
 from tier_assets.l2_selected import assets as l2
 from tier_assets.l3_refined import assets as l3
 from tier_assets.l4_organized import assets as l4
+from tier_assets.m1_training import assets as m1
+from tier_assets.m2_influence import assets as m2
 from tier_assets.partitions import corpora
 
 
@@ -23,10 +25,10 @@ def build(root: str, engines: Engines | None = None) -> dg.Definitions:
     """Definitions over the lake at `root`; `engines` are its models, by default the environment's."""
     engines = engines or Engines()
     return dg.Definitions(
-        assets=[*l0.assets, *l1.assets, *l2.assets, *l3.assets, *l4.assets, funnel.funnel],
+        assets=[*l0.assets, *l1.assets, *l2.assets, *l3.assets, *l4.assets, *m1.assets, *m2.assets, funnel.funnel],
         asset_checks=build_checks(corpora),
-        jobs=[retiering.all_tiers, retiering.find_duplicates, retiering.learn_scorer, retiering.report],
-        sensors=[retiering.landing_sensor],
+        jobs=list(retiering.JOBS),
+        sensors=[retiering.landing_sensor, retiering.telemetry_sensor, retiering.retier_sensor],
         schedules=[retiering.nightly],
         resources={
             "lake": lake_resource.configured({"root": root}),

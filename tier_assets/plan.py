@@ -7,8 +7,11 @@ did, or when a step that it reads from is stale itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import polars as pl
 
 from resources.engines import Engines
 from resources.lake import Lake
@@ -19,7 +22,12 @@ from tier_assets.l2_selected import assets as l2
 from tier_assets.l2_selected import learn_assets as learnt
 from tier_assets.l3_refined import assets as l3
 from tier_assets.l4_organized import assets as l4
+from tier_assets.m1_training import assets as m1
+from tier_assets.m2_influence import reference_assets as references
+from tier_assets.m2_influence import score_assets as influence
 from tier_assets.partitions import partition_of, registered_keys
+from tier_assets.rounds import round_in_force
+from tier_assets.steering import Checkpoint, last_checkpoint, steering_run, tokens_between
 
 Partition = dict[str, str]
 
@@ -61,6 +69,12 @@ STEPS: tuple[PartitionStep, ...] = (
         lambda lake, engines: l2.scores_version(lake, engines.encoder),
     ),
     PartitionStep(
+        "influence_scores",
+        "l2",
+        _reading(influence.scores_inputs),
+        lambda lake, engines: influence.scores_version(lake),
+    ),
+    PartitionStep(
         "l2_selected",
         "l2",
         lambda partition, engines: l2.selection_inputs(partition, engines.encoder),
@@ -80,6 +94,8 @@ STEPS: tuple[PartitionStep, ...] = (
 BEFORE_DUPLICATES = ("l0_raw", "l1_texts", "l1_contaminated")
 COMPARED = ("l1_duplicates",)
 LEARNT = ("l2_annotations", "l2_page_labels", "l2_scorer", "l2_verification")
+# What a new round of influence makes again; what is made of its members follows as any stale step does.
+RETIERED = ("influence_scores", "l2_selected")
 
 
 @dataclass(frozen=True)
@@ -135,3 +151,52 @@ def stale_scorer(lake: Lake, engines: Engines) -> tuple[str, ...]:
     version = learnt.verification_version(lake)
     current = is_current(lake, "l2_verification", None, learnt.VERIFICATION_INPUTS, version)
     return () if current else ("l2_verification",)
+
+
+def awaits_round(lake: Lake, key: str) -> bool:
+    """Whether the partition was selected in an earlier round than the one in force."""
+    last = lake.last_step("l2_selected", partition_of(key))
+    if last is None or last["round"] is None:
+        return False
+    return int(str(last["round"])) < round_in_force(lake).number
+
+
+def stale_references(lake: Lake) -> tuple[str, ...]:
+    """The asset that builds the reference sets, where it is to be made again."""
+    version = references.references_version(lake)
+    return (
+        ()
+        if is_current(lake, "reference_items", None, references.references_inputs(), version)
+        else ("reference_items",)
+    )
+
+
+def stale_draw(lake: Lake) -> tuple[str, ...]:
+    """The next stage's draw, where L2 or the reference sets moved since it was made."""
+    current = is_current(lake, "mixtures", None, m1.draw_inputs(lake), m1.draw_version(lake))
+    return () if current else ("mixtures",)
+
+
+def due_checkpoint(lake: Lake) -> Checkpoint | None:
+    """The steering run's checkpoint that is to be probed: one that no model was learnt on, once the run is
+    LAKE_PROBE_STEPS steps and LAKE_PROBE_TOKENS tokens (default: any) further than the last that was probed.
+
+    Raises:
+        ValueError: one of the two is no whole number.
+    """
+    run = steering_run(lake)
+    checkpoint = None if run is None else last_checkpoint(lake, run)
+    if run is None or checkpoint is None:
+        return None
+    probed = lake.scan("influence_models").filter(pl.col("run") == run).select(pl.col("step").max()).collect().item()
+    probed = probed or 0
+    if checkpoint.step <= probed or checkpoint.step - probed < _setting("LAKE_PROBE_STEPS"):
+        return None
+    return checkpoint if tokens_between(lake, run, probed, checkpoint.step) >= _setting("LAKE_PROBE_TOKENS") else None
+
+
+def _setting(name: str) -> int:
+    value = os.environ.get(name, "0")
+    if not value.isdigit():
+        raise ValueError(f"{name} is {value!r}; a whole number was expected")
+    return int(value)

@@ -1,11 +1,12 @@
-"""Sensors and schedules: new files in the landing folder become sources, partitions and runs by themselves; what is
-stale is made again at night."""
+"""Sensors and schedules: new files become sources, partitions and runs by themselves; new telemetry becomes an
+influence model, and a promoted model new members of L2; what is stale is made again at night."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from quality_checks.gate import sound_partitions
 from resources.encoder_resource import GpuEncoder
 from resources.engines import Engines
 from resources.lake import Lake
@@ -14,7 +15,11 @@ from tier_assets import plan
 from tier_assets.l0_raw.ingest import register_landing
 from tier_assets.l1_filtered import assets as l1
 from tier_assets.partitions import corpora, partition_of, registered_keys
+from tier_assets.rounds import round_in_force
+from tier_assets.steering import steering_run
 
+# Partitions that one look of the sensor asks for: it looks again when they are done.
+RETIERED_AT_ONCE = 20
 TIER_ASSETS = tuple(step.asset for step in plan.STEPS)
 
 all_tiers = dg.define_asset_job(
@@ -27,7 +32,27 @@ learn_scorer = dg.define_asset_job(
     "learn_scorer", selection=[*plan.LEARNT], description="Rate the seed and publish a new scorer"
 )
 
+train_stage = dg.define_asset_job(
+    "train_stage",
+    selection=["reference_items", "mixtures", "training_telemetry"],
+    description="Draw the next stage from L2 and train the reference model on it",
+)
+learn_influence = dg.define_asset_job(
+    "learn_influence",
+    selection=["reference_items", "influence_probes", "influence_models"],
+    description="Probe the steering run's last checkpoint and learn an influence model",
+)
+draw_stage = dg.define_asset_job(
+    "draw_stage", selection=["reference_items", "mixtures"], description="Draw the next training stage from L2"
+)
+retier = dg.define_asset_job(
+    "retier",
+    selection=[*plan.RETIERED],
+    description="Scores and members of one partition in the round in force; no text is touched",
+)
 report = dg.define_asset_job("report", selection=["funnel"], description="The funnel of the whole lake")
+
+JOBS = (all_tiers, find_duplicates, learn_scorer, train_stage, learn_influence, draw_stage, retier, report)
 
 
 @dg.sensor(
@@ -70,6 +95,54 @@ def nightly(
         yield dg.SkipReason("every partition is current")
 
 
+@dg.sensor(job=learn_influence, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def telemetry_sensor(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Asks for probes and an influence model once the steering run has left a checkpoint that is far enough."""
+    run = steering_run(lake)
+    if run is None:
+        yield dg.SkipReason("no training run has reported yet")
+        return
+    checkpoint = plan.due_checkpoint(lake)
+    if checkpoint is None:
+        yield dg.SkipReason(f"{run!r} has no new checkpoint that is due")
+    elif not checkpoint.folder.is_dir():
+        yield dg.SkipReason(f"the checkpoint of step {checkpoint.step} of {run!r} is gone: {checkpoint.folder}")
+    else:
+        yield dg.RunRequest(
+            run_key=f"influence:{run}:{checkpoint.step}",
+            asset_selection=_named([*plan.stale_references(lake), "influence_probes", "influence_models"]),
+        )
+
+
+@dg.sensor(job=retier, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def retier_sensor(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
+    """Asks for the partitions that are still in an earlier round, RETIERED_AT_ONCE at a time, ahead of other runs.
+
+    A partition whose L1 failed a blocking check is left as it is. The cursor is the round and its model.
+    """
+    now = round_in_force(lake)
+    waiting = [key for key in registered_keys(lake) if plan.awaits_round(lake, key)]
+    sound = set(sound_partitions(lake, "l2").keys) if waiting else set()
+    for key in sorted(set(waiting) - sound):
+        context.log.warning(f"{key} stays in its round: a blocking check of its L1 failed")
+    ready = [key for key in waiting if key in sound]
+    requests = [
+        dg.RunRequest(
+            run_key=f"retier:{now.number}:{key}",
+            partition_key=key,
+            tags={"dagster/priority": "10", "lake/round": str(now.number)},
+        )
+        for key in ready[:RETIERED_AT_ONCE]
+    ]
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else f"every sound partition is in round {now.number}",
+        cursor=f"{now.number}:{now.model_version}",
+    )
+
+
 def _requests(lake: Lake, engines: Engines) -> Iterator[dg.RunRequest]:
     """Runs for what is stale; the run key names the situation, so that each is asked for once.
 
@@ -85,6 +158,8 @@ def _requests(lake: Lake, engines: Engines) -> Iterator[dg.RunRequest]:
         yield dg.RunRequest(job_name="find_duplicates", run_key=f"duplicates:{_hashed(situation)}")
         return
     for found in stale:
+        if found.assets[0] in plan.RETIERED and plan.awaits_round(lake, found.key):
+            continue  # the retier sensor's
         # Often the same rows come out of L1 again: then nothing above it is stale any more.
         assets = ("l1_filtered",) if found.assets[0] == "l1_filtered" else found.assets
         yield dg.RunRequest(
@@ -102,6 +177,10 @@ def _requests(lake: Lake, engines: Engines) -> Iterator[dg.RunRequest]:
         )
 
 
+def _named(assets: Sequence[str]) -> list[dg.AssetKey]:
+    return [dg.AssetKey(asset) for asset in assets]
+
+
 def _selected(assets: Sequence[str]) -> list[dg.AssetKey]:
     """The assets, and between a partition's new texts and its l1 the comparison with the whole lake."""
     both = set(assets) & set(plan.BEFORE_DUPLICATES) and "l1_filtered" in assets
@@ -112,7 +191,8 @@ def _situation(lake: Lake, key: str) -> str:
     """What a run of the partition would start from: its sources, what was verified, and what was decided on it."""
     partition = partition_of(key)
     own = ("sources", "withdrawals", "l1_duplicates")
-    states = [*(lake.state(name, partition) for name in own), lake.state("verifications"), lake.state("benchmarks")]
+    whole = ("verifications", "benchmarks", "influence_rounds")
+    states = [*(lake.state(name, partition) for name in own), *(lake.state(name) for name in whole)]
     return _hashed(repr(states))
 
 

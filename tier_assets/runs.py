@@ -13,7 +13,7 @@ from resources.engines import Engines
 from resources.lake import Lake
 from tier_assets import plan
 from tier_assets.instance import PROCESS_TAG, end_dead_runs, this_process
-from tier_assets.partitions import add_keys
+from tier_assets.partitions import add_keys, registered_keys
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -24,6 +24,60 @@ class Outcome:
 
     made: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """Runs jobs of the lake's definitions in this process, and notes what came of each."""
+
+    def __init__(self, lake: Lake, instance: dg.DagsterInstance, engines: Engines | None) -> None:
+        os.environ["LAKE_ROOT"] = lake.root
+        from tier_assets.definitions import build  # what it imports is not needed by `lake sql`
+
+        self.lake, self.instance, self.engines = lake, instance, engines or Engines()
+        self.outcome = Outcome()
+        self._definitions = build(lake.root, self.engines)
+        end_dead_runs(instance)
+        add_keys(instance, lake)
+
+    def make(self, job: str, assets: Sequence[str], key: str | None = None) -> bool:
+        """Run these assets of a job, of one partition where a key is given; whether they succeeded."""
+        name = f"{', '.join(assets)}{f' of {key}' if key else ''}"
+        result = self._definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=key,
+            asset_selection=[dg.AssetKey(a) for a in assets],
+            raise_on_error=False,
+            run_config=QUIET,
+            tags={PROCESS_TAG: this_process()},
+        )
+        if result.success:
+            self.outcome.made.append(name)
+        else:
+            self.outcome.problems[key or ", ".join(assets)] = problem_of(result)
+        return result.success
+
+    def make_partitions(
+        self, keys: Sequence[str], first: str, last: str, among: Sequence[str], force: bool = False
+    ) -> None:
+        """Make what is stale of `among` in the partitions, tiers `first` to `last`; with `force` all of it."""
+        for key in keys:
+            if force:
+                assets = tuple(step.asset for step in plan.STEPS if first <= step.tier <= last)
+            else:
+                assets = plan.stale_assets(self.lake, self.engines, key, last)
+            chosen = [asset for asset in assets if asset in among]
+            if chosen and key not in self.outcome.problems:
+                self.make("all_tiers", chosen, key)
+
+    def make_upper(self, keys: Sequence[str], to: str, force: bool = False) -> None:
+        """Make what is stale from L2 on."""
+        self.make_partitions(keys, "l2", to, [step.asset for step in plan.STEPS if step.tier >= "l2"], force)
+
+    def end(self) -> Outcome:
+        """Report what was made, and say it."""
+        if self.outcome.made:
+            self.make("report", ["funnel"])
+        return self.outcome
 
 
 def run(
@@ -39,53 +93,43 @@ def run(
 
     With `force` every tier up to `to` is made again, stale or not.
     """
-    os.environ["LAKE_ROOT"] = lake.root
-    from tier_assets.definitions import build  # what it imports is not needed by `lake sql`
-
-    engines = engines or Engines()
-    definitions = build(lake.root, engines)
-    end_dead_runs(instance)
-    add_keys(instance, lake)
-    outcome = Outcome()
-
-    def make(job: str, assets: Sequence[str], key: str | None) -> None:
-        name = f"{', '.join(assets)}{f' of {key}' if key else ''}"
-        result = definitions.resolve_job_def(job).execute_in_process(
-            instance=instance,
-            partition_key=key,
-            asset_selection=[dg.AssetKey(a) for a in assets],
-            raise_on_error=False,
-            run_config=QUIET,
-            tags={PROCESS_TAG: this_process()},
-        )
-        if result.success:
-            outcome.made.append(name)
-        else:
-            outcome.problems[key or ", ".join(assets)] = problem_of(result)
-
-    def make_partitions(first: str, last: str, among: Sequence[str]) -> None:
-        for key in keys:
-            if force:
-                assets = tuple(step.asset for step in plan.STEPS if first <= step.tier <= last)
-            else:
-                assets = plan.stale_assets(lake, engines, key, last)
-            chosen = [asset for asset in assets if asset in among]
-            if chosen and key not in outcome.problems:
-                make("all_tiers", chosen, key)
-
-    make_partitions("l0", min(to, "l1"), plan.BEFORE_DUPLICATES)
+    runner = Runner(lake, instance, engines)
+    runner.make_partitions(keys, "l0", min(to, "l1"), plan.BEFORE_DUPLICATES, force)
     if to >= "l1":
         if compared := plan.COMPARED if force else plan.stale_duplicates(lake):
-            make("find_duplicates", compared, None)
-        make_partitions("l1", "l1", ["l1_filtered"])
+            runner.make("find_duplicates", compared)
+        runner.make_partitions(keys, "l1", "l1", ["l1_filtered"], force)
     if to >= "l2":
-        learn = plan.LEARNT if refresh_scorer else plan.stale_scorer(lake, engines)
+        learn = plan.LEARNT if refresh_scorer else plan.stale_scorer(lake, runner.engines)
         if learn and lake.partitions("l1_filtered"):
-            make("learn_scorer", learn, None)
-        make_partitions("l2", to, [step.asset for step in plan.STEPS if step.tier >= "l2"])
-    if outcome.made:
-        make("report", ["funnel"], None)
-    return outcome
+            runner.make("learn_scorer", learn)
+        runner.make_upper(keys, to, force)
+    return runner.end()
+
+
+def turn(lake: Lake, instance: dg.DagsterInstance, engines: Engines | None = None, train: bool = True) -> Outcome:
+    """One turn of the loop: the next stage is drawn and trained on (where the reference run steers), the checkpoint
+    probed, a model learnt, L2 re-tiered by it, what is made of L2 made again, and the stage after drawn.
+
+    Without `train` a checkpoint that a run has reported is probed. A step that fails ends the turn.
+    """
+    runner = Runner(lake, instance, engines)
+    keys = registered_keys(lake)
+    drawing = [*plan.stale_references(lake), "mixtures"]
+    if train and not runner.make("train_stage", [*drawing, "training_telemetry"]):
+        return runner.end()
+    if not runner.make("learn_influence", [*plan.stale_references(lake), "influence_probes", "influence_models"]):
+        return runner.end()
+    runner.make_upper(keys, "l4")
+    runner.make("draw_stage", [*plan.stale_references(lake), "mixtures"])
+    return runner.end()
+
+
+def retier(lake: Lake, instance: dg.DagsterInstance, keys: Sequence[str], engines: Engines | None = None) -> Outcome:
+    """Bring the partitions into the round in force, and make again what is made of their members."""
+    runner = Runner(lake, instance, engines)
+    runner.make_upper(keys, "l4")
+    return runner.end()
 
 
 def problem_of(result: dg.ExecuteInProcessResult) -> str:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,18 @@ from tier_assets.l1_filtered.try_stages import (
 Lines = Iterator[dict[str, Any]]
 
 
-def _score(lake: Lake, lines: Lines, scorer: str) -> Lines:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What some stages take beside the lines."""
+
+    scorer: str = "quality"
+    checkpoint: Path | None = None
+    reference: Path | None = None
+    skip_steps: int = 0
+    picture: Path | None = None
+
+
+def _score(lake: Lake, lines: Lines, options: Options) -> Lines:
     from resources.encoder_resource import GpuEncoder
     from tier_assets.l2_selected.in_force import QUALITY, in_force, load_fit
     from tier_assets.l2_selected.scorer import try_score
@@ -32,41 +44,59 @@ def _score(lake: Lake, lines: Lines, scorer: str) -> Lines:
         fit = load_fit(lake, in_force(lake).fit)
     except ValueError as error:
         raise ValueError(f"{error}; `make demo` makes one") from error
-    if scorer == QUALITY:
+    if options.scorer == QUALITY:
         return try_score(lines, fit.linear)
     encoder = GpuEncoder()
-    return try_scorer(lines, fit, scorer, encoder.open() if encoder.enabled else None)
+    return try_scorer(lines, fit, options.scorer, encoder.open() if encoder.enabled else None)
 
 
-def _annotate(lake: Lake, lines: Lines) -> Lines:
+def _annotate(lake: Lake, lines: Lines, options: Options) -> Lines:
     from resources.language_models import open_model
     from tier_assets.l2_selected.annotate import DEFAULT, try_annotate
 
     return try_annotate(lines, open_model(), DEFAULT)
 
 
-def _refine(lake: Lake, lines: Lines) -> Lines:
+def _refine(lake: Lake, lines: Lines, options: Options) -> Lines:
     from resources.language_models import open_model
     from tier_assets.l3_refined.refine import try_refine
 
     return try_refine(lines, open_model())
 
 
-STAGES: dict[str, Callable[[Lake, Lines, str], Lines]] = {
-    "extract": lambda lake, lines, scorer: try_extract(lines),
-    "clean": lambda lake, lines, scorer: try_clean(lines),
-    "private": lambda lake, lines, scorer: try_private(lines),
-    "language": lambda lake, lines, scorer: try_language(lines),
-    "judge": lambda lake, lines, scorer: try_judge(lines),
-    "dedup": lambda lake, lines, scorer: try_dedup(lines),
+def _influence(lake: Lake, lines: Lines, options: Options) -> Lines:
+    from tier_assets.m2_influence.try_influence import try_influence
+
+    if options.checkpoint is None or options.reference is None:
+        raise ValueError("influence is of a checkpoint on a reference: name them by --checkpoint and --reference")
+    return try_influence(lines, options.checkpoint, options.reference)
+
+
+def _ado(lake: Lake, lines: Lines, options: Options) -> Lines:
+    from tier_assets.m1_training.try_ado import try_ado
+
+    return try_ado(lines, options.skip_steps, options.picture)
+
+
+STAGES: dict[str, Callable[[Lake, Lines, Options], Lines]] = {
+    "extract": lambda lake, lines, options: try_extract(lines),
+    "clean": lambda lake, lines, options: try_clean(lines),
+    "private": lambda lake, lines, options: try_private(lines),
+    "language": lambda lake, lines, options: try_language(lines),
+    "judge": lambda lake, lines, options: try_judge(lines),
+    "dedup": lambda lake, lines, options: try_dedup(lines),
     "score": _score,
-    "annotate": lambda lake, lines, scorer: _annotate(lake, lines),
-    "refine": lambda lake, lines, scorer: _refine(lake, lines),
+    "annotate": _annotate,
+    "refine": _refine,
+    "influence": _influence,
+    "ado": _ado,
 }
+# Their lines are reports, not documents.
+WITHOUT_ID = ("ado",)
 
 
-def run_stage(lake: Lake, stage: str, file: Path, out: Path | None, scorer: str = "quality") -> None:
-    """Run `stage` on the lines of `file` (`-`: standard input), to `out` or standard output; `score` by `scorer`.
+def run_stage(lake: Lake, stage: str, file: Path, out: Path | None, options: Options = Options()) -> None:
+    """Run `stage` on the lines of `file` (`-`: standard input), to `out` or standard output.
 
     Raises:
         ValueError: unknown stage, or a line that is no JSON object; the message names it.
@@ -77,11 +107,13 @@ def run_stage(lake: Lake, stage: str, file: Path, out: Path | None, scorer: str 
     with ExitStack() as stack:
         source = sys.stdin if str(file) == "-" else stack.enter_context(file.open(encoding="utf-8"))
         target = sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
-        for line in STAGES[stage](lake, _objects(source, str(file)), scorer):
+        beside = Path("ado") if str(file) == "-" else file
+        options = replace(options, picture=beside.with_suffix(".svg") if stage == "ado" else None)
+        for line in STAGES[stage](lake, _objects(source, str(file), stage not in WITHOUT_ID), options):
             target.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _objects(lines: Iterable[str], name: str) -> Lines:
+def _objects(lines: Iterable[str], name: str, with_id: bool) -> Lines:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -89,6 +121,7 @@ def _objects(lines: Iterable[str], name: str) -> Lines:
             found = json.loads(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"{name}, line {number}: no JSON ({error.msg})") from error
-        if not isinstance(found, dict) or "id" not in found:
-            raise ValueError(f"{name}, line {number}: each line is a JSON object with an id, got {line[:80].strip()!r}")
+        if not isinstance(found, dict) or (with_id and "id" not in found):
+            wanted = "a JSON object with an id" if with_id else "a JSON object"
+            raise ValueError(f"{name}, line {number}: each line is {wanted}, got {line[:80].strip()!r}")
         yield found

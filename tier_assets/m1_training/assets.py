@@ -1,0 +1,283 @@
+"""Training in Dagster: a stage's documents are drawn from L2, the reference run trains on them and reports, and the
+mixture policy follows any steering run's telemetry.
+
+These assets have no partitions: a stage draws from the whole lake.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from resources.charts import lines
+from resources.dagster_resources import Gate
+from resources.lake import Lake
+from resources.progress import bar
+from resources.report import described, table_of
+from resources.step import Step, code_version, reads_of
+from resources.trainer import OptimizerSettings, Trainer
+from resources.training_data import learn_tokenizer, load_tokenizer, save_tokenizer
+from tier_assets.m1_training import draw, stage
+from tier_assets.m1_training.mixing import natural_shares, policy_over, replayed, setting
+from tier_assets.m1_training.stages import REFERENCE_RUN, Stage, checkpoint_folder, consumed, next_stage
+from tier_assets.m1_training.telemetry import TelemetryWriter
+from tier_assets.partitions import partition_of
+from tier_assets.steering import last_checkpoint, steering_run
+from tier_tables import MIXTURES
+
+TEXTS_ROWS = 2_048
+TOKENIZER_CHARS = 2_000_000
+Partition = dict[str, str]
+
+
+def stage_settings(lake: Lake) -> stage.Settings:
+    """The lake's settings of a training stage."""
+    return stage.SMOKE if lake.settings == "smoke" else stage.DEFAULT
+
+
+def draw_settings(lake: Lake) -> draw.Settings:
+    """The lake's settings of a draw."""
+    return draw.Settings()
+
+
+def sound_partitions(context: dg.AssetExecutionContext, gate: Gate) -> list[Partition]:
+    """Partitions of L2 that passed their blocking checks; the others are named in the log."""
+    sound = gate.sound("l3")
+    for refused in sound.refused:
+        context.log.warning(refused.why)
+    return [partition_of(key) for key in sound.keys]
+
+
+def draw_inputs(lake: Lake) -> dict[str, Partition]:
+    """What a draw reads."""
+    return {"l2_selected": {}, "reference_items": {}, "held_out": {}}
+
+
+def draw_version(lake: Lake) -> str:
+    """Version of the draw: its settings, and the stage that it is for."""
+    now = next_stage(lake, steering_run(lake) or REFERENCE_RUN)
+    return code_version("mixtures", 1, draw_settings(lake), stage_settings(lake), now)
+
+
+@dg.asset(
+    deps=["l2_selected", "reference_items"],
+    group_name="m1_training",
+    kinds={"delta"},
+    metadata=described("stage_draws"),
+)
+def mixtures(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]
+) -> dg.MaterializeResult:
+    """The next training stage's documents, drawn from L2's members; a stage that has begun stays as it was drawn."""
+    partitions = sound_partitions(context, gate)
+    reads = reads_of(lake, draw_inputs(lake))
+    run = steering_run(lake) or REFERENCE_RUN
+    now = next_stage(lake, run)
+    with Step(lake, "l2", "mixtures", None, context.run.run_id, draw_version(lake), reads) as step:
+        slot = step.stage("stage_draws", stage=now.name)
+        members = members_of(lake, partitions)
+        reference, guard = (reference_texts(lake, role) for role in ("reference", "guard"))
+        settings = stage_settings(lake)
+        rows = draw.draw(
+            members,
+            texts_of(lake, partitions, members),
+            draw_settings(lake),
+            reference,
+            guard,
+            settings.tokens,
+            settings.seed + now.number,
+            consumed(lake, now),
+        )
+        slot.write(rows.with_columns(stage=pl.lit(now.name)))
+        step.commit(slot)
+        tokens = int(rows["num_tokens"].sum())
+        step.counts(rows_in=len(members), rows_kept=len(rows), rows_rejected=len(members) - len(rows))
+        step.counts(tokens_in=int(members["num_tokens"].sum()), tokens_kept=tokens)
+    weights = weights_of(rows, now, run, reads, settings.seed + now.number)
+    lake.append("mixtures", weights)
+    return dg.MaterializeResult(
+        metadata={
+            "stage": now.name,
+            "documents": len(rows),
+            "tokens": tokens,
+            "weights": table_of(weights.select("arm", "domain", "weight", "num_documents", "num_tokens")),
+        }
+    )
+
+
+def members_of(lake: Lake, partitions: list[Partition]) -> pl.DataFrame:
+    """L2's members that are not held out [doc_id, corpus, snapshot, domain, num_tokens, influence], in order."""
+    held = lake.scan("held_out").select("doc_id")
+    found = [
+        pl.LazyFrame(schema={"doc_id": pl.String, "corpus": pl.String, "snapshot": pl.String, "influence": pl.Float64,
+                             "domain": pl.String, "num_tokens": pl.Int64})
+    ]  # fmt: skip
+    for partition in partitions:
+        members = lake.scan("l2_selected", partition).select("doc_id", "corpus", "snapshot", "influence")
+        numbers = lake.scan("l1_filtered", partition).select("doc_id", "domain", "num_tokens")
+        found.append(members.join(numbers, on="doc_id").join(held, on="doc_id", how="anti"))
+    return pl.concat(found).collect(engine="streaming").sort("doc_id")
+
+
+def texts_of(lake: Lake, partitions: list[Partition], documents: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Texts of the documents [doc_id, text], a batch at a time."""
+    for partition in partitions:
+        for batch in lake.batches("l1_filtered", partition, ["doc_id", "text"], TEXTS_ROWS):
+            yield batch.join(documents, on="doc_id", how="semi", maintain_order="left")
+
+
+def reference_texts(lake: Lake, role: str) -> pl.Series:
+    """Texts of the reference set or of the guard."""
+    return lake.scan("reference_items").filter(pl.col("role") == role).sort("item_id").collect()["text"]
+
+
+def weights_of(rows: pl.DataFrame, now: Stage, run: str, reads: list[dict[str, object]], seed: int) -> pl.DataFrame:
+    """Rows of `mixtures`: each arm's share of tokens by domain."""
+    versions = json.dumps({str(read["table"]): read["version"] for read in reads}, sort_keys=True)
+    found = rows.group_by("arm", "domain").agg(
+        num_documents=pl.len().cast(pl.Int64), num_tokens=pl.col("num_tokens").sum()
+    )
+    return (
+        found.with_columns(
+            stage=pl.lit(now.name),
+            run=pl.lit(run),
+            step=pl.lit(now.first_step),
+            weight=pl.col("num_tokens") / pl.col("num_tokens").sum().over("arm"),
+            policy=pl.lit("draw"),
+            table_versions=pl.lit(versions),
+            seed=pl.lit(seed),
+            made_at=pl.lit(datetime.now(UTC)),
+        )
+        .sort("arm", "domain")
+        .select(pl.col(n).cast(t) for n, t in MIXTURES.schema.items())
+    )
+
+
+@dg.asset(
+    deps=["mixtures"],
+    group_name="m1_training",
+    kinds={"delta", "torch"},
+    metadata=described("training_telemetry"),
+    pool="gpu",
+)
+def training_telemetry(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """The reference model trains on the stage that was drawn, reports every step, and leaves a checkpoint. Any other
+    trainer reports to the same table (`lake telemetry`, or TelemetryWriter)."""
+    run = steering_run(lake) or REFERENCE_RUN
+    if run != REFERENCE_RUN:
+        raise dg.Failure(f"the lake is steered by the run {run!r}, which trains elsewhere", allow_retries=False)
+    now = next_stage(lake, run)
+    rows = lake.scan("stage_draws", {"stage": now.name}).sort("place", "arm").collect()
+    if rows.is_empty():
+        raise dg.Failure(f"nothing is drawn for {now.name}: materialise `mixtures`", allow_retries=False)
+    settings = stage_settings(lake)
+    texts = drawn_texts(lake, rows)
+    before = last_checkpoint(lake, run)
+    if before is None:
+        tokenizer = learn_tokenizer(some_text(texts), settings.model.vocab)
+        trainer = Trainer(settings.model, OptimizerSettings(), settings.seed)
+    else:
+        tokenizer, trainer = load_tokenizer(before.folder), Trainer.load(before.folder)
+    chunks = stage.chunks_of(texts, tokenizer, settings)
+    mixture = policy_over(stage.shares(chunks), settings.warmup, settings.fit_every)
+    changes = []
+    folder = checkpoint_folder(lake, run, trainer.num_steps + steps_of(chunks, settings))
+    points = []
+    with TelemetryWriter(lake, run) as writer, bar(f"training {now.name}", settings.steps) as move:
+        for report in stage.train_stage(trainer, chunks, settings, mixture):
+            last = report.step == folder.step
+            if last:
+                trainer.save(folder.path)
+                save_tokenizer(tokenizer, folder.path)
+            writer.report(
+                report.step,
+                report.losses,
+                report.lr,
+                checkpoint=str(folder.path) if last else None,
+                optimizer=str(folder.path / "optimizer.pt") if last else None,
+            )
+            if report.weights is not None:
+                changes.append((report.step, report.weights))
+            points += [(domain, report.step, loss) for domain, (_, loss) in report.losses.items()]
+            move(report.step - now.first_step)
+    lake.append("mixtures", changed_weights(changes, now, run, settings.seed))
+    curve = pl.DataFrame(points, schema={"series": pl.String, "x": pl.Int64, "y": pl.Float64}, orient="row")
+    return dg.MaterializeResult(
+        metadata={
+            "stage": now.name,
+            "steps": steps_of(chunks, settings),
+            "checkpoint": folder.path.name,
+            "loss": float(curve.filter(pl.col("x") > folder.step - 20)["y"].mean() or 0.0),  # type: ignore[arg-type]
+            "losses": dg.MetadataValue.md(lines(smoothed(curve), "training loss by domain", "step", "nats a token")),
+        }
+    )
+
+
+def steps_of(chunks: dict[str, stage.Tokens], settings: stage.Settings) -> int:
+    """Steps that the stage will take."""
+    return min(settings.steps, sum(len(found) for found in chunks.values()) // settings.batch)
+
+
+def drawn_texts(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
+    """Texts of the drawn documents [domain, text], in the order of the draw; both arms train."""
+    found = []
+    for part in rows.partition_by("corpus", "snapshot"):
+        partition = {column: part[column][0] for column in ("corpus", "snapshot")}
+        texts = lake.scan("l1_filtered", partition).select("doc_id", "text")
+        found.append(texts.join(part.select("doc_id").lazy(), on="doc_id", how="semi").collect(engine="streaming"))
+    joined = rows.select("doc_id", "domain").join(pl.concat(found), on="doc_id", how="inner", maintain_order="left")
+    return joined.select("domain", "text")
+
+
+def some_text(texts: pl.DataFrame) -> list[str]:
+    """Enough text to learn a tokenizer from, of every part of the draw."""
+    before = texts["text"].str.len_chars().cum_sum() - texts["text"].str.len_chars()
+    return texts.filter(before < TOKENIZER_CHARS)["text"].to_list()
+
+
+def smoothed(points: pl.DataFrame) -> pl.DataFrame:
+    """[series, x, y]: each domain's loss as the mean over a twentieth of the steps."""
+    steps = points["x"].n_unique()
+    width = max(1, steps // 20)
+    return (
+        points.group_by("series", x=(pl.col("x") // width) * width)
+        .agg(pl.col("y").mean())
+        .sort("series", "x")
+        .select("series", "x", "y")
+    )
+
+
+def changed_weights(changes: list[tuple[int, dict[str, float]]], now: Stage, run: str, seed: int) -> pl.DataFrame:
+    """Rows of `mixtures`: every change of the weights that the trainer drew by."""
+    rows = [
+        {
+            "stage": now.name, "run": run, "arm": "mixture", "step": step, "domain": domain, "weight": weight,
+            "policy": ":".join(setting()), "num_documents": 0, "num_tokens": 0, "table_versions": "{}", "seed": seed,
+            "made_at": datetime.now(UTC),
+        }
+        for step, weights in changes
+        for domain, weight in sorted(weights.items())
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=MIXTURES.schema)
+
+
+@dg.asset(group_name="m1_training", kinds={"delta"}, metadata=described("mixtures"))
+def mixture_weights(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """What the mixture policy makes of the steering run's telemetry: weights for a trainer elsewhere to take up."""
+    run = steering_run(lake)
+    if run is None:
+        raise dg.Failure("no training run has reported yet", allow_retries=False)
+    settings = stage_settings(lake)
+    telemetry = lake.scan("training_telemetry").filter(pl.col("run") == run).collect()
+    mixing = replayed(telemetry, natural_shares(telemetry), settings.warmup, settings.fit_every)
+    step = int(telemetry["step"].max())  # type: ignore[arg-type]
+    rows = changed_weights([(step, mixing.weights)], next_stage(lake, run), run, settings.seed)
+    lake.append("mixtures", rows)
+    return dg.MaterializeResult(
+        metadata={"run": run, "step": step, "weights": table_of(rows.select("domain", "weight"))}
+    )
+
+
+assets = [mixtures, training_telemetry, mixture_weights]
