@@ -11,7 +11,17 @@ from collections.abc import Callable
 import polars as pl
 
 from quality_checks.check_result import Partition, partition_key
-from quality_checks.rows import documents_of, ids, key_column, missing, missing_in_lake, no_failures, own, verdicts
+from quality_checks.rows import (
+    documents_of,
+    ids,
+    key_column,
+    missing,
+    missing_in_lake,
+    no_failures,
+    out_of_policy,
+    own,
+    verdicts,
+)
 from resources.lake import Lake
 from tier_tables import MAIN_TABLES
 
@@ -125,9 +135,22 @@ def _sources_of_records(lake: Lake, partition: Partition) -> pl.LazyFrame:
 
 
 def records_have_selected_sources(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
-    """An l3 record made from a document that is not in l2, here or in another partition."""
+    """An l3 record in policy made from a document that is not in l2, here or in another partition."""
     sources = _sources_of_records(lake, partition)
+    sources = sources.join(out_of_policy(lake, "l3_refined", partition), on="key", how="anti")
     return missing_in_lake(lake, sources, "l2_selected", "doc_id", partition, "source document {} is not in l2")
+
+
+def what_is_out_of_policy_has_left(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
+    """A record or fact that is marked as out of policy twice, or whose document is not in l1, or is in l2."""
+    marked = lake.scan("out_of_policy", partition).select("child_table", key="child_id", id="doc_id")
+    twice = marked.group_by("child_table", "key").len().filter(pl.col("len") > 1)
+    members = marked.join(ids(own(lake, "l2", partition), "doc_id"), left_on="id", right_on="key", how="semi")
+    return pl.concat([
+        twice.select("key", pl.format("marked {} times", "len").alias("found")),
+        members.select("key", pl.format("doc_id={} is in l2", "id").alias("found")),
+        missing(marked.select("key", "id"), ids(own(lake, "l1", partition), "doc_id"), "doc_id={} is not in l1"),
+    ])  # fmt: skip
 
 
 def records_have_lineage(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from quality_checks.check_result import Partition
-from quality_checks.rows import ids, missing, missing_in_lake
+from quality_checks.rows import ids, missing, missing_in_lake, out_of_policy
 from resources.lake import Lake
 
 PARENT_KEYS: Mapping[str, str] = {"l1_filtered": "doc_id", "l2_selected": "doc_id", "l3_refined": "record_id"}
@@ -23,12 +23,20 @@ def _standing(lake: Lake, partition: Partition) -> pl.LazyFrame:
 
 
 def facts_have_parents(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
-    """A standing fact whose lineage is empty, or names a parent that is not in l1, l2 or l3."""
+    """A standing fact whose lineage is empty, or names a parent that is not in l1, l2 or l3.
+
+    The document of a fact that is out of policy has left l2: it must be in l1.
+    """
     facts = ids(_standing(lake, partition), "fact_id")
     lineage = lake.scan("lineage", {"child_table": "l4_facts", **partition}).select(
         pl.col("child_id").alias("key"), "parent_table", pl.col("parent_id").alias("id")
     )
     lineage = lineage.join(facts, on="key", how="semi")
+    marked = out_of_policy(lake, "l4_facts", partition).with_columns(marked=pl.lit(True))
+    left = pl.col("marked").fill_null(False) & (pl.col("parent_table") == "l2_selected")
+    lineage = lineage.join(marked, on="key", how="left").select(
+        "key", pl.when(left).then(pl.lit("l1_filtered")).otherwise("parent_table").alias("parent_table"), "id"
+    )
     orphans = facts.join(lineage, on="key", how="anti").select("key", pl.lit("no lineage").alias("found"))
     astray = [
         missing_in_lake(

@@ -62,6 +62,7 @@ INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
         *FROM_PARENT,
         Invariant(accounts.moves_are_unique, "a document moves once a round"),
         Invariant(accounts.moves_give_the_membership, "the moves alone reproduce l2"),
+        Invariant(accounts.what_is_out_of_policy_has_left, "what is marked descends from a document that left l2"),
         Invariant(scores.documents_have_one_quality, "a document without a score cannot be selected"),
         Invariant(scores.scores_are_unique, "one score a document and scorer"),
         Invariant(scores.scores_are_on_their_scales, "ratings go from 0 to 5, shares and margins from 0 to 1"),
@@ -76,7 +77,7 @@ INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
     "l3": (
         *EVERY_TIER,
         Invariant(accounts.parents_are_accounted_for, "every l2 document has a record or a verdict"),
-        Invariant(accounts.records_have_selected_sources, "records are made from l2 documents"),
+        Invariant(accounts.records_have_selected_sources, "records in policy are made from l2 documents"),
         Invariant(accounts.records_have_lineage, "every derived row knows its parents"),
     ),
     "l4": (

@@ -45,6 +45,11 @@ def verdicts(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
     return lake.scan("verdicts", {"tier": tier, **partition})
 
 
+def out_of_policy(lake: Lake, child_table: str, partition: Partition) -> pl.LazyFrame:
+    """The ids of the table's rows whose document left l2, as column `key`."""
+    return ids(lake.scan("out_of_policy", partition).filter(pl.col("child_table") == child_table), "child_id")
+
+
 def ids(rows: pl.LazyFrame, column: str) -> pl.LazyFrame:
     """The distinct values of an id column, as column `key`."""
     return rows.select(pl.col(column).alias("key")).drop_nulls().unique()

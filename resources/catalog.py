@@ -22,12 +22,20 @@ import polars as pl
 
 from resources.lake import Lake
 from tier_tables import MAIN_TABLES, TABLES, Table
+from tier_tables import table as named
 
-# Views that show more, or other rows, than their own files: text is joined in where it is read.
+# Views that show more, or other rows, than their own files: text is joined in where it is read, and records and facts
+# tell whether their document is in L2.
 JOINED = {
     "l2_selected": """
         SELECT s.*, t.text, t.title, t.language, t.domain, t.num_tokens
         FROM l2_selected_rows s LEFT JOIN l1_filtered t USING (corpus, snapshot, doc_id)""",
+    **{
+        name: f"""
+        SELECT r.*, o.child_id IS NULL AS in_policy
+        FROM {name}_rows r LEFT JOIN out_of_policy o ON o.child_table = '{name}' AND o.child_id = r.{key}"""
+        for name, key in (("l3_refined", "record_id"), ("l4_facts", "fact_id"))
+    },
 }
 COUNTED = ("rows_in", "rows_kept", "rows_rejected", "tokens_in", "tokens_kept", "tokens_rejected")
 ASKED = ("prompt_tokens", "cached_prompt_tokens", "output_tokens")
@@ -155,14 +163,20 @@ def _build(lake: Lake, path: Path, shown: dict[str, object]) -> None:
             files = [file for s in lake.slices(table.name) if s.num_rows for file in s.files]
             name = f"{table.name}_rows" if table.name in JOINED else table.name
             connection.execute(f"CREATE VIEW {name} AS {_view(table, files)}")
-            for column in table.columns:
-                connection.execute(f"COMMENT ON COLUMN {name}.{_quoted(column.name)} IS {_literal(column.meaning)}")
-            connection.execute(f"COMMENT ON VIEW {name} IS {_literal(table.meaning)}")
+            _comment(connection, name, table)
         for name, query in JOINED.items():
             connection.execute(f"CREATE VIEW {name} AS {query}")
+            _comment(connection, name, named(name))
         for query in VIEWS:
             connection.execute(query)
         connection.execute("COMMIT")
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, view: str, table: Table) -> None:
+    """What the table and its columns mean, on a view that shows them."""
+    for column in table.columns:
+        connection.execute(f"COMMENT ON COLUMN {view}.{_quoted(column.name)} IS {_literal(column.meaning)}")
+    connection.execute(f"COMMENT ON VIEW {view} IS {_literal(table.meaning)}")
 
 
 def _view(table: Table, files: list[str]) -> str:

@@ -40,6 +40,13 @@ def copy(key: str, row: str, **values: object) -> Change:
     return lambda rows: pl.concat([rows, put(key, row, **values)(rows.filter(pl.col(key) == row))])
 
 
+def mark(child_id: str, *doc_ids: str, child_table: str = "l3_refined") -> Change:
+    """The child is out of policy, once for each of these documents."""
+    marked = {"child_table": child_table, "child_id": child_id, "reason": "demoted_below_quality_threshold", "round": 2}
+    rows = [{"doc_id": doc_id, **NEWS, **marked} for doc_id in doc_ids]
+    return lambda _: pl.DataFrame(rows, schema=table("out_of_policy").schema)
+
+
 # tier judged, slice changed, change, {failing invariant: keys}
 COUNTS = {"ledger_counts_rows": ("news@2024",)}
 FACT_BREAKS = ("facts_have_parents", "facts_have_documents", "quotes_are_in_the_text", "evidence_names_its_bytes")
@@ -100,6 +107,10 @@ BREAKS = [
     ("l2", "embeddings/made_up", put("doc_id", "d1", vector=[0.6, 0.7]), {"embeddings_have_length_one": ("d1",)}),
     ("l2", "embeddings/made_up", put("doc_id", "d1", vector=[]), {"embeddings_have_length_one": ("d1",)}),
     ("l3", "l2_selected", drop("doc_id", "d2"), {"records_have_selected_sources": ("r1",)}),
+    ("l2", "out_of_policy", mark("r0", "d3"), {}),
+    ("l2", "out_of_policy", mark("r0", "d0"), {"what_is_out_of_policy_has_left": ("r0",)}),
+    ("l2", "out_of_policy", mark("r0", "d4"), {"what_is_out_of_policy_has_left": ("r0",)}),
+    ("l2", "out_of_policy", mark("r0", "d3", "d3"), {"what_is_out_of_policy_has_left": ("r0",)}),
     ("l3", "l2_selected", copy("doc_id", "d2", doc_id="d3"), {"parents_are_accounted_for": ("d3",)}),
     ("l3", "verdicts/l3", put("record_id", "r9", record_id="r1"), {"nothing_is_kept_and_rejected": ("r1",)}),
     ("l3", "verdicts/l3", copy("record_id", "r9", record_id="r8"), COUNTS),
@@ -152,6 +163,22 @@ def test_invariants_of_a_changed_slice_fail_by_name_and_key(
 ) -> None:
     plant(lake, name, change)
     assert failing(lake, tier) == broken
+
+
+def test_children_of_a_demoted_document_are_sound_once_they_are_marked(lake: Lake) -> None:
+    plant(lake, "l2_selected", drop("doc_id", "d0"))
+    plant(lake, "lineage/l4_facts", put("child_id", "f0", parent_table="l2_selected"))
+    broken = {"records_have_selected_sources": ("r0",)}
+    assert failing(lake, "l3") == broken
+    assert failing(lake, "l4") == {"facts_have_parents": ("f0",)}
+    plant(lake, "out_of_policy", mark("r0", "d0", child_table="l4_facts"))
+    assert failing(lake, "l3") == broken
+    plant(lake, "out_of_policy", mark("r0", "d0"))
+    assert failing(lake, "l3") == {}
+    plant(lake, "out_of_policy", mark("f0", "d0", child_table="l4_facts"))
+    assert failing(lake, "l4") == {}
+    plant(lake, "l1_filtered", drop("doc_id", "d0"))
+    assert "facts_have_parents" in failing(lake, "l4")
 
 
 def test_annotated_windows_beyond_their_text_fail(lake: Lake) -> None:

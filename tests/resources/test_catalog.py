@@ -17,7 +17,7 @@ import pytest
 from _made_up import MAIL, NEWS, output, partition_of, put, rows, texts
 from polars.testing import assert_frame_equal
 
-from resources.catalog import catalog_path, open_catalog, refresh
+from resources.catalog import JOINED, catalog_path, open_catalog, refresh
 from resources.lake import Lake
 from tier_tables import TABLES, table
 
@@ -57,6 +57,7 @@ def test_every_view_exists_on_an_empty_lake_with_its_types(lake: Lake) -> None:
         ]: 'STRUCT(op VARCHAR, char_start BIGINT, char_end BIGINT, "text" VARCHAR)[]',
         table("l3_refined").schema["messages"]: 'STRUCT("role" VARCHAR, "content" VARCHAR)[]',
         table("scorers").schema["by_corpus"]: "STRUCT(corpus VARCHAR, num_labels BIGINT, spearman DOUBLE)[]",
+        table("reference_sets").schema["items"]: 'STRUCT(item_id VARCHAR, "domain" VARCHAR, "text" VARCHAR)[]',
         table("tier_ledger").schema["input_versions"]: 'STRUCT("table" VARCHAR, "version" BIGINT, state VARCHAR)[]',
         table("tier_ledger").schema["output_versions"]: (
             'STRUCT("table" VARCHAR, slice VARCHAR, "version" BIGINT, token VARCHAR)[]'
@@ -64,7 +65,7 @@ def test_every_view_exists_on_an_empty_lake_with_its_types(lake: Lake) -> None:
     }
     with open_catalog(lake) as catalog:
         for described in TABLES:
-            view = f"{described.name}_rows" if described.name == "l2_selected" else described.name
+            view = f"{described.name}_rows" if described.name in JOINED else described.name
             found = [row[:2] for row in catalog.execute(f"DESCRIBE {view}").fetchall()]
             assert found == [(name, types[dtype]) for name, dtype in described.schema.items()], described.name
             assert one(catalog, f"SELECT count(*) FROM {described.name}") == 0
@@ -80,20 +81,21 @@ def test_view_of_a_table_gives_the_very_rows(lake: Lake, name: str) -> None:
         put(lake, name, partition, written)
     else:
         lake.append(name, written)
-    view = f"{name}_rows" if name == "l2_selected" else name
+    view = f"{name}_rows" if name in JOINED else name
     with open_catalog(lake) as catalog:
         found = catalog.execute(f"SELECT * FROM {view}").pl()
     # DuckDB names no zone of its own and hands lists and text on as other Arrow layouts.
     assert_frame_equal(found.select(pl.col(c).cast(t) for c, t in written.schema.items()), written)
 
 
-def test_columns_of_a_view_say_what_they_mean(lake: Lake) -> None:
+@pytest.mark.parametrize(
+    ("view", "column", "meaning"),
+    [("l1_filtered", "language", "ISO 639 code"), ("l4_facts", "state", "verified or withdrawn")],
+)
+def test_columns_of_a_view_say_what_they_mean(lake: Lake, view: str, column: str, meaning: str) -> None:
+    asked = f"SELECT comment FROM duckdb_columns() WHERE table_name = '{view}' AND column_name = '{column}'"
     with open_catalog(lake) as catalog:
-        meaning = one(
-            catalog,
-            "SELECT comment FROM duckdb_columns() WHERE table_name = 'l1_filtered' AND column_name = 'language'",
-        )
-    assert meaning == "ISO 639 code"
+        assert one(catalog, asked) == meaning
 
 
 def test_selected_documents_have_their_text(lake: Lake) -> None:
@@ -102,6 +104,16 @@ def test_selected_documents_have_their_text(lake: Lake) -> None:
     put(lake, "l2_selected", NEWS, rows("l2_selected", 1, NEWS).with_columns(doc_id=pl.lit("d1")))
     with open_catalog(lake) as catalog:
         assert catalog.execute("SELECT doc_id, corpus, text FROM l2_selected").fetchall() == [("d1", "news", "Zürich")]
+
+
+def test_records_and_facts_tell_whether_they_are_in_policy(lake: Lake) -> None:
+    for name, key in (("l3_refined", "record_id"), ("l4_facts", "fact_id")):
+        put(lake, name, NEWS, rows(name, 3, NEWS))
+        marked = rows("out_of_policy", 1, NEWS).with_columns(child_table=pl.lit(name), child_id=pl.lit(f"{key}-1"))
+        put(lake, "out_of_policy", NEWS, marked)
+        with open_catalog(lake) as catalog:
+            found = catalog.execute(f"SELECT {key}, in_policy FROM {name} ORDER BY ALL").fetchall()
+        assert found == [(f"{key}-0", True), (f"{key}-1", False), (f"{key}-2", True)]
 
 
 def test_funnel_has_the_last_step_of_each_tier_and_partition(lake: Lake) -> None:

@@ -25,8 +25,8 @@ SQL_CONTRACT = {
     "l2_selected": DOCUMENT + "text quality influence policy reason round title language domain num_tokens",
     "l3_refined": DOCUMENT
     + "record_id task style source_doc_ids messages text model prompt_version prompt_tokens output_tokens "
-    + "verification_level",
-    "l4_facts": DOCUMENT + "fact_id statement topic state confidence",
+    + "verification_level in_policy",
+    "l4_facts": DOCUMENT + "fact_id statement topic state confidence in_policy",
     "l4_evidence": DOCUMENT + "fact_id char_start char_end quote byte_offset num_bytes",
     "verdicts": DOCUMENT + "tier record_id task reason detail reply kept_doc_id similarity round",
     "tier_moves": DOCUMENT + "round from_tier to_tier reason",
@@ -46,7 +46,7 @@ SQL_CONTRACT = {
 }
 # Beyond the contract: books of the lake itself.
 OWN_VIEWS = {
-    "scorers", "check_results", "model_replies", "funnel", "l2_selected_rows",
+    "scorers", "check_results", "model_replies", "funnel", "l2_selected_rows", "l3_refined_rows", "l4_facts_rows",
     "corpora", "l1_texts", "l1_contaminated", "l1_duplicates", "benchmarks", "withdrawals",
     "l2_page_labels", "embeddings", "policies", "verifications", "verification_curves", "tier_rounds",
     "telemetry_refused", "steering_runs", "reference_sets", "reference_items", "held_out", "influence_rounds",

@@ -17,7 +17,8 @@ from tier_assets.l3_refined import refine
 from tier_assets.partitions import backfill, corpora, key_of, partition_of
 
 BATCH_DOCUMENTS = 512
-STEP_VERSION = 1
+BATCH_RECORDS = 8_192
+STEP_VERSION = 2
 
 
 def refine_settings(lake: Lake) -> refine.Settings:
@@ -27,7 +28,7 @@ def refine_settings(lake: Lake) -> refine.Settings:
 
 def refinement_inputs(partition: dict[str, str]) -> dict[str, dict[str, str]]:
     """What refining a partition reads."""
-    return {"l1_filtered": partition, "l2_selected": partition}
+    return {"l1_filtered": partition, "l2_selected": partition, "out_of_policy": partition}
 
 
 def refinement_version(lake: Lake, model: GpuLanguageModel) -> str:
@@ -49,6 +50,23 @@ def chosen_documents(
         yield text.join(wanted.lazy(), on="doc_id").sort("index").drop("index").collect(engine="streaming")
 
 
+def kept_out_of_policy(lake: Lake, partition: dict[str, str]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Standing records of demoted documents, as they are, and their lineage: kept while their documents are in L1."""
+    marked = lake.scan("out_of_policy", partition).filter(pl.col("child_table") == "l3_refined")
+    ids = marked.select(record_id="child_id").unique().collect()
+    if ids.is_empty():
+        return
+    documents = lake.scan("l1_filtered", partition).select(source_doc_ids="doc_id").collect()
+    parents = lake.scan("lineage", {"child_table": "l3_refined", **partition})
+    for batch in lake.batches("l3_refined", partition, rows=BATCH_RECORDS):
+        found = batch.join(ids, on="record_id", how="semi")
+        sources = found.select("record_id", "source_doc_ids").explode("source_doc_ids")
+        gone = sources.join(documents, on="source_doc_ids", how="anti")
+        kept = found.join(gone, on="record_id", how="anti")
+        children = kept.lazy().select(child_id="record_id")
+        yield kept, parents.join(children, on="child_id", how="semi").collect()
+
+
 @dg.op(ins={"start": dg.In(dg.Nothing)}, pool="gpu", retry_policy=dg.RetryPolicy(max_retries=2, delay=5))
 def edit_documents(
     context: dg.AssetExecutionContext,
@@ -67,9 +85,15 @@ def edit_documents(
         verdicts = lake.stage("verdicts", {"tier": "l3", **partition})
         lineage = lake.stage("lineage", {"child_table": "l3_refined", **partition})
         rows = lake.stage("l3_refined", partition)
+        # Members and what is out of policy are of one selection.
+        standing = lake.at_one_moment()
         tokens_kept = 0
+        for kept, parents in kept_out_of_policy(standing, partition):
+            rows.write(kept)
+            lineage.write(parents)
+            tokens_kept += int(count_tokens(kept["text"]).sum())
         model = llm.replayed(lake, "l3_refined")
-        ranked = lake.scan("l2_selected", partition).select("doc_id", "corpus", "snapshot", "quality").collect()
+        ranked = standing.scan("l2_selected", partition).select("doc_id", "corpus", "snapshot", "quality").collect()
         verdicts.write(refine.left_out(ranked, settings))
         total = min(settings.num_documents, len(ranked))
         with bar(f"refining {key}", total) as move:

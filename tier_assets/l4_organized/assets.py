@@ -1,6 +1,7 @@
 """L4 in Dagster: statements with the exact span of their evidence, verified against it, searchable."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import dagster as dg
@@ -12,11 +13,11 @@ from resources.progress import bar
 from resources.report import described, materialisation
 from resources.step import Step, code_version, reads_of
 from resources.tokenizer import count_tokens
-from tier_assets.l4_organized import facts, search
+from tier_assets.l4_organized import carried, facts, search
 from tier_assets.partitions import backfill, corpora, partition_of
 
 BATCH_DOCUMENTS = 4_096
-STEP_VERSION = 1
+STEP_VERSION = 2
 
 
 def organize_settings(lake: Lake) -> facts.Settings:
@@ -26,7 +27,8 @@ def organize_settings(lake: Lake) -> facts.Settings:
 
 def organization_inputs(partition: dict[str, str]) -> dict[str, dict[str, str]]:
     """What organizing a partition reads."""
-    return {"l0_raw": partition, "l1_filtered": partition, "l2_selected": partition, "l3_refined": partition}
+    tables = ("l0_raw", "l1_filtered", "l2_selected", "l3_refined", "out_of_policy")
+    return dict.fromkeys(tables, partition)
 
 
 def organization_version(lake: Lake) -> str:
@@ -34,14 +36,45 @@ def organization_version(lake: Lake) -> str:
     return code_version("l4_facts", STEP_VERSION, organize_settings(lake))
 
 
-def selected_documents(lake: Lake, partition: dict[str, str]) -> Iterator[pl.DataFrame]:
-    """Selected documents in batches [doc_id, corpus, snapshot, text, title, byte_offset, num_bytes]."""
-    ids = lake.scan("l2_selected", partition).select("doc_id").collect()["doc_id"].sort()
+def documents_of(lake: Lake, partition: dict[str, str], ids: pl.Series) -> Iterator[pl.DataFrame]:
+    """Documents that are in L1, in batches [doc_id, corpus, snapshot, text, title, byte_offset, num_bytes]."""
     place = lake.scan("l0_raw", partition).select("doc_id", "byte_offset", "num_bytes")
     text = lake.scan("l1_filtered", partition).select("doc_id", "corpus", "snapshot", "text", "title")
     for start in range(0, len(ids), BATCH_DOCUMENTS):
         wanted = ids.slice(start, BATCH_DOCUMENTS).to_frame().lazy()
         yield text.join(wanted, on="doc_id").join(place, on="doc_id").sort("doc_id").collect(engine="streaming")
+
+
+def organized(lake: Lake, partition: dict[str, str], settings: facts.Settings, key: str) -> Iterator[facts.Organized]:
+    """The facts of the selected documents, batch by batch."""
+    ids = lake.scan("l2_selected", partition).select("doc_id").collect()["doc_id"].sort()
+    marked = lake.scan("out_of_policy", partition).filter(pl.col("child_table") == "l3_refined")
+    records = lake.scan("l3_refined", partition).join(marked.select(record_id="child_id"), on="record_id", how="anti")
+    with bar(f"organizing {key}", len(ids)) as move:
+        done = 0
+        for documents in documents_of(lake, partition, ids):
+            of_these = records.join(documents.lazy().select("doc_id"), on="doc_id", how="semi").collect()
+            yield facts.organize(documents, of_these, settings)
+            move(done := done + len(documents))
+
+
+def kept_out_of_policy(lake: Lake, partition: dict[str, str]) -> Iterator[facts.Organized]:
+    """Standing facts of demoted documents, as they are, batch by batch: kept while their documents are in L1."""
+    marked = lake.scan("out_of_policy", partition).filter(pl.col("child_table") == "l4_facts")
+    ours = marked.select(fact_id="child_id").unique().collect().lazy()
+    members = lake.scan("l2_selected", partition).select("doc_id")
+    known = lake.scan("l4_facts", partition).join(ours, on="fact_id", how="semi")
+    stated = known.join(members, on="doc_id", how="anti").collect()
+    if stated.is_empty():
+        return
+    records = lake.scan("l3_refined", partition).select("record_id").collect()
+    for documents in documents_of(lake, partition, stated["doc_id"].unique().sort()):
+        these = stated.join(documents, on="doc_id", how="semi").sort("doc_id", "fact_id")
+        children = these.lazy().select("fact_id")
+        evidence = lake.scan("l4_evidence", partition).join(children, on="fact_id", how="semi")
+        parents = lake.scan("lineage", {"child_table": "l4_facts", **partition})
+        parents = parents.join(children.rename({"fact_id": "child_id"}), on="child_id", how="semi")
+        yield carried.carry(documents, these, evidence.collect(), parents.collect(), records["record_id"])
 
 
 @dg.asset(
@@ -62,20 +95,15 @@ def l4_facts(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], ga
         with Step(lake, "l4", "l4_facts", partition, context.run.run_id, version, reads) as step:
             verdicts, lineage = step.stage("verdicts", tier="l4"), step.stage("lineage", child_table="l4_facts")
             evidence, stated = step.stage("l4_evidence"), step.stage("l4_facts")
-            records = lake.scan("l3_refined", partition)
-            total = sum(s.num_rows for s in lake.slices("l2_selected", partition))
-            tokens = 0
-            with bar(f"organizing {key}", total) as move:
-                done = 0
-                for documents in selected_documents(lake, partition):
-                    of_these = records.join(documents.lazy().select("doc_id"), on="doc_id", how="semi").collect()
-                    found = facts.organize(documents, of_these, organize_settings(lake))
-                    verdicts.write(found.verdicts)
-                    lineage.write(found.lineage)
-                    evidence.write(found.evidence)
-                    stated.write(found.facts)
-                    tokens += int(count_tokens(found.facts["statement"]).sum())
-                    move(done := done + len(documents))
+            # Members and what is out of policy are of one selection.
+            standing = lake.at_one_moment()
+            settings, tokens = organize_settings(lake), 0
+            for found in chain(kept_out_of_policy(standing, partition), organized(standing, partition, settings, key)):
+                verdicts.write(found.verdicts)
+                lineage.write(found.lineage)
+                evidence.write(found.evidence)
+                stated.write(found.facts)
+                tokens += int(count_tokens(found.facts["statement"]).sum())
             for stage in (verdicts, lineage, evidence, stated):
                 step.commit(stage)
             step.counts(
@@ -100,11 +128,13 @@ def l4_facts(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], ga
 
 
 def find(lake: Lake, query: str, k: int) -> list[search.Hit]:
-    """The `k` facts that match `query` best; the full-text index is built when it is not of these facts."""
+    """The `k` facts in policy that match `query` best; the full-text index is built when it is not of these facts."""
     path = Path(lake.root, "search.duckdb")
-    version = f"{lake.state('l4_facts')}-{lake.state('l4_evidence')}"
+    version = "-".join(lake.state(name) for name in ("l4_facts", "l4_evidence", "out_of_policy"))
     if search.index_version(path) != version:
-        search.build_index(lake.scan("l4_facts"), lake.scan("l4_evidence"), path, version)
+        marked = lake.scan("out_of_policy").filter(pl.col("child_table") == "l4_facts")
+        in_policy = lake.scan("l4_facts").join(marked.select(fact_id="child_id"), on="fact_id", how="anti")
+        search.build_index(in_policy, lake.scan("l4_evidence"), path, version)
     return search.search(path, query, k)
 
 
