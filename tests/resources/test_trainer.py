@@ -63,7 +63,8 @@ def test_token_losses_in_batches_are_those_of_each_chunk_and_teach_nothing(monke
     trainer, _ = trained(0, 3)
     whole = trainer.token_losses(chunks(5, count=7))
     assert whole.shape == (7, 8)
-    monkeypatch.setattr("resources.trainer.EVALUATED_TOKENS", 18)
+    # Two chunks of 9 tokens at a time, logits of 32 each.
+    monkeypatch.setattr("resources.trainer.EVALUATED_LOGITS", dict.fromkeys(("cpu", "cuda"), 2 * 9 * 32))
     np.testing.assert_allclose(trainer.token_losses(chunks(5, count=7)), whole, atol=0.02)
     assert trainer.token_losses(chunks(5, count=0)).shape == (0, 8)
     assert trainer.num_steps == 3
