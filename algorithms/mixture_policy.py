@@ -151,7 +151,9 @@ class MixturePolicy:
             decay_from=decay_from,
             shares=dict(zip(domains, state["mix"])) if state["policy"] == "pilot" else None,
         )
-        policy._mix_K = np.array(state["mix"])
+        # As they were to the last bit: shares once more divided by their sum are not.
+        policy._prior_K, policy._mix_K = np.array(state["prior"]), np.array(state["mix"])
+        policy._published = PublishedRule(policy.domains, policy._mix_K, warmup_steps, fit_every)
         policy._weights_K = np.array(state["weights"])
         policy._step, policy._fitted, policy._tokens = state["step"], state["fitted"], state["tokens"]
         policy._weighted_K = np.array(state["weighted"])

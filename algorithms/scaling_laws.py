@@ -125,14 +125,18 @@ def intervals(
     var_slope_DG = profile.alpha_DG**2 * var_b_DG
     likelihood_DG = np.exp(-0.5 * deviance_DG) * np.gradient(profile.alpha_DG, axis=1)
     likelihood_DG /= likelihood_DG.sum(1, keepdims=True)
-    mean_D1 = (likelihood_DG * slope_DG).sum(1, keepdims=True)
-    spread_DG = var_slope_DG + (slope_DG - mean_D1) ** 2
+    average_D1 = (likelihood_DG * slope_DG).sum(1, keepdims=True)
+    spread_DG = var_slope_DG + (slope_DG - average_D1) ** 2
     epsilon_D2 = _reach(profile.epsilon_DG, var_epsilon_DG, deviance_DG, scale.limit_D1)
+    # A loss that does not rise has its floor below its mean, but for the mean's own error.
+    weight_D1 = curves.w_DT.sum(1, keepdims=True)
+    mean_D1 = (curves.w_DT * curves.y_DT).sum(1, keepdims=True) / weight_D1
+    ceiling_D1 = np.exp(mean_D1 + np.sqrt(scale.limit_D1 / (scale.precision_D1 * weight_D1)))
     return Intervals(
-        np.maximum(epsilon_D2, bounds.min_epsilon),
+        np.clip(epsilon_D2, bounds.min_epsilon, ceiling_D1),
         _crossings(profile.alpha_DG, deviance_DG, scale.limit_D1),
         np.minimum(_reach(slope_DG, var_slope_DG, deviance_DG, scale.limit_D1), 0.0),
-        mean_D1[:, 0],
+        average_D1[:, 0],
         np.sqrt((likelihood_DG * spread_DG).sum(1)),
     )
 

@@ -153,7 +153,7 @@ def _line(fitted: Fitted, domain: str) -> dict[str, Any]:
     """The domain's law as `lake try` tells it."""
     told: dict[str, Any] = {"run": fitted.run, "domain": domain}
     if fitted.laws is None or fitted.intervals is None or domain in fitted.wrong:
-        return told | {"weight": _short(fitted.weights[domain]), "wrong": fitted.wrong[domain]}
+        return told | {"weight": round(fitted.weights[domain], 9), "wrong": fitted.wrong[domain]}
     place = fitted.domains.index(domain)
     laws, found = fitted.laws, fitted.intervals
     return told | {
@@ -166,7 +166,7 @@ def _line(fitted: Fitted, domain: str) -> dict[str, Any]:
         },
         "slope": _short(found.slope_D[place]),
         "slope_deviation": _short(found.slope_std_D[place]),
-        "weight": _short(fitted.weights[domain]),
+        "weight": round(fitted.weights[domain], 9),
         "num_points": len(fitted.rows[domain]),
         "on_bound": list(laws.on_bound[place]),
     }
