@@ -328,7 +328,8 @@ def demo(
     except ValueError as error:
         raise BadInput(error) from error
     run(corpus=None, snapshot=None, to="l4", refresh_scorer=False, force=False)
-    loop(no_train=False)
+    if not open_lake().partitions("influence_models"):
+        loop(no_train=False)
     typer.echo(what_next())
 
 
