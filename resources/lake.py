@@ -39,6 +39,7 @@ from resources.delta import (
     slice_name,
     stages_of,
 )
+from resources.open_tables import OpenTable, files_of, latest
 from tier_tables import TABLES, TIER_LEDGER, Table, table
 
 FORMAT_VERSION = 4
@@ -114,16 +115,17 @@ class Lake:
         """Where the Delta table called `name` lies."""
         return f"{self.root}/{table(name).name}"
 
-    def _delta(self, name: str, version: int | None = None) -> DeltaTable | None:
-        path = self.path(name)
-        if not DeltaTable.is_deltatable(path, self.storage_options):
-            return None
-        return DeltaTable(path, version=version, storage_options=self.storage_options)
+    def _open(self, name: str) -> OpenTable | None:
+        """The table as it stands; None where it does not exist yet."""
+        return latest(self.path(name), self.is_local, self.storage_options)
+
+    def _delta_at(self, name: str, version: int) -> DeltaTable:
+        return DeltaTable(self.path(name), version=version, storage_options=self.storage_options)
 
     def version(self, name: str) -> int:
         """Latest Delta version of the table, -1 where it does not exist yet."""
-        delta = self._delta(name)
-        return -1 if delta is None else delta.version()
+        opened = self._open(name)
+        return -1 if opened is None else opened.version
 
     def at_one_moment(self) -> Lake:
         """This lake with the ledger as it is now: whatever finishes later does not show in it."""
@@ -135,13 +137,13 @@ class Lake:
         """All finished steps, oldest first."""
         if self._still and self._ledger is not None:
             return self._ledger[1]
-        delta = self._delta("tier_ledger")
-        if delta is None:
+        opened = self._open("tier_ledger")
+        if opened is None:
             return TIER_LEDGER.empty()
-        if self._ledger is None or self._ledger[0] != delta.version():
-            files = [path for path, _ in active_files(delta, self.path("tier_ledger")).get("", [])]
+        if self._ledger is None or self._ledger[0] != opened.version:
+            files = [path for path, _ in files_of(opened, self.path("tier_ledger")).get("", [])]
             rows = self._read(TIER_LEDGER, files).sort("finished_at", "step", "corpus").collect()
-            self._ledger = (delta.version(), rows)
+            self._ledger = (opened.version, rows)
         return self._ledger[1]
 
     def last_step(self, step: str, partition: Mapping[str, str] | None = None) -> dict[str, object] | None:
@@ -161,12 +163,12 @@ class Lake:
             ValueError: unknown table or partition column.
         """
         described = _with_partition(name, partition)
-        delta = self._delta(name)
-        if delta is None:
+        opened = self._open(name)
+        if opened is None:
             return []
-        active = active_files(delta, self.path(name))
+        active = files_of(opened, self.path(name))
         if not described.stepped:
-            found = [as_slice(folder, delta.version(), files) for folder, files in sorted(active.items())]
+            found = [as_slice(folder, opened.version, files) for folder, files in sorted(active.items())]
             return [s for s in found if s.is_within(partition or {})]
         return self._named_slices(name, partition or {}, active)
 
@@ -186,8 +188,7 @@ class Lake:
             tokens = {path.rsplit("/", 1)[-1].split("-")[0] for path, _ in files}
             if not (versions[last] in tokens and tokens <= set(versions.values())):
                 # Someone has committed this slice and not finished: look at the version itself.
-                at = self._delta(name, last)
-                files = active_files(at, self.path(name)).get(folder, []) if at is not None else []
+                files = active_files(self._delta_at(name, last), self.path(name)).get(folder, [])
             found.append(as_slice(folder, last, files))
         return found
 
@@ -197,12 +198,12 @@ class Lake:
 
     def unfinished(self, name: str, partition: Mapping[str, str]) -> list[str]:
         """Files of one slice at the table's latest version that no ledger row names: nobody reads them."""
-        delta = self._delta(name)
-        if delta is None:
+        opened = self._open(name)
+        if opened is None:
             return []
-        latest = active_files(delta, self.path(name)).get(slice_name(table(name), partition), [])
+        here = files_of(opened, self.path(name)).get(slice_name(table(name), partition), [])
         named = {file for s in self.slices(name, partition) for file in s.files}
-        return sorted(path[len(self.path(name)) + 1 :] for path, _ in latest if path not in named)
+        return sorted(path[len(self.path(name)) + 1 :] for path, _ in here if path not in named)
 
     def partitions(self, name: str) -> list[dict[str, str]]:
         """The table's partitions that hold rows, sorted."""
@@ -229,8 +230,7 @@ class Lake:
             last = self.version(name)
             if not 0 <= version <= last:
                 raise ValueError(f"{name!r} has no version {version}; it has 0 to {last}")
-            delta = self._delta(name, version)
-            folders = {} if delta is None else active_files(delta, self.path(name))
+            folders = active_files(self._delta_at(name, version), self.path(name))
             slices = [as_slice(folder, version, files) for folder, files in sorted(folders.items())]
             slices = [s for s in slices if s.is_within(partition or {})]
         else:
@@ -332,7 +332,8 @@ class Lake:
 
     def overtaken(self, written: Sequence[Written]) -> list[Written]:
         """Those that somebody has committed again since: finishing them would mix two steps' slices."""
-        tables = {name: self._delta(name) for name in {w.table for w in written}}
+        opened = {name: self._open(name) for name in {w.table for w in written}}
+        tables = {name: None if found is None else found.delta for name, found in opened.items()}
         return [w for w in written if _turn(tables[w.table], w) != w.turn]
 
     def replace(
@@ -388,11 +389,11 @@ class Lake:
 
         Files that a reader sees stay however old: an unfinished step may have removed them. Returns what was deleted.
         """
-        delta = self._delta(name)
-        if delta is None:
+        opened = self._open(name)
+        if opened is None:
             return []
         versions = sorted({s.version for s in self.slices(name)})
-        return delta.vacuum(dry_run=False, full=True, keep_versions=versions)
+        return self._delta_at(name, opened.version).vacuum(dry_run=False, full=True, keep_versions=versions)
 
 
 def _turn(delta: DeltaTable | None, written: Written) -> int:
