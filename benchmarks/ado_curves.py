@@ -8,13 +8,15 @@ benchmark's own training runs. The peer is SciPy's L-BFGS-B from the published 5
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.scaling_laws import PUBLISHED_BOUNDS, PUBLISHED_DELTA
+from algorithms.scaling_laws import PUBLISHED_BOUNDS, PUBLISHED_DELTA, fit
 from algorithms.variable_projection import Floats
+from benchmarks.ado_training import CONTEXT, Run
 
 KINDS = ("noise", "spikes", "decay", "short")
 # The published grid: log beta, log epsilon, alpha.
@@ -72,3 +74,50 @@ def by_lbfgs(curve: Curve) -> float:
         minimize(objective, start, args=data, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": 200}).fun
         for start in STARTS
     )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One curve's fit beside the peer's: objective, ours by the peer's less 1, CPU seconds of each, and our bounds."""
+
+    kind: str
+    excess: float
+    cpu_s: float
+    peer_cpu_s: float
+    on_bound: tuple[str, ...]
+
+
+def compared(curve: Curve) -> Compared:
+    """Fit the curve both ways."""
+    start = time.process_time()
+    laws = fit(curve.n_T, curve.losses_T[None], delta=PUBLISHED_DELTA, bounds=PUBLISHED_BOUNDS)
+    between = time.process_time()
+    least = by_lbfgs(curve)
+    end = time.process_time()
+    return Compared(
+        curve.kind, float(laws.objective_D[0]) / least - 1, between - start, end - between, laws.on_bound[0]
+    )
+
+
+def of_runs(runs: Sequence[Run], number: int) -> list[Curve]:
+    """At most so many real curves: a domain's losses after a sixth of the run, means of eight reports."""
+    curves = []
+    for run in runs:
+        for points in run.curve.values():
+            seen = np.array(points)[len(points) // 6 :]
+            bins = seen[: len(seen) // 8 * 8].reshape(-1, 8, 2).mean(1)
+            if len(bins) >= 10:
+                curves.append(Curve("real", bins[:, 0] / CONTEXT, bins[:, 1]))
+    return curves[:number]
+
+
+def cpu_ms_of_six(curves: Sequence[Curve], points: int = 128, repeats: int = 20) -> float:
+    """The median CPU milliseconds of one fit of six curves together."""
+    six = [curve for curve in curves if len(curve.n_T) >= points][:6]
+    n_6T, losses_6T = (np.stack([getattr(curve, name)[:points] for curve in six]) for name in ("n_T", "losses_T"))
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        fit(n_6T, losses_6T, delta=PUBLISHED_DELTA, bounds=PUBLISHED_BOUNDS)
+        taken.append(time.process_time() - start)
+    return float(np.median(taken)) * 1000

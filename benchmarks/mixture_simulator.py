@@ -135,6 +135,7 @@ def best_static(scenario: Scenario, target: str) -> float:
         least = min(least, here)
         moved_KK = weights_K + 1e-4 * np.eye(len(weights_K))
         slope_K = np.array([measure(scenario.losses(moved_K * tokens)) - here for moved_K in moved_KK]) * 1e4
+        slope_K -= weights_K @ slope_K  # what all domains have in common moves nothing
         step = 0.2 / (1 + round_ / 20) / max(float(np.abs(slope_K).max()), 1e-12)
         weights_K = weights_K * np.exp(-step * slope_K)
         weights_K /= weights_K.sum()
