@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quality_checks import accounts, evidence, scores, slice_audit
+from quality_checks import accounts, evidence, loop, scores, slice_audit
 from quality_checks.accounts import Failing
 from quality_checks.check_result import MAX_FAILING_KEYS, Finding, Partition, Severity
 from resources.lake import Lake
@@ -43,6 +43,18 @@ FROM_PARENT = (
     Invariant(accounts.documents_have_parents, "every row and verdict has its row in the tier below"),
     Invariant(accounts.parents_are_accounted_for, "every row of the tier below is kept or rejected"),
 )
+LOOP = (
+    Invariant(loop.references_hold_their_ancestors_out, "what a reference is made from leaves the pool"),
+    Invariant(loop.held_out_documents_are_not_probed, "selection must not find the reference itself"),
+    Invariant(loop.held_out_documents_bear_no_influence, "selection must not find the reference itself"),
+    Invariant(loop.held_out_documents_are_not_drawn, "training must not see the reference"),
+    Invariant(loop.influence_is_the_score_of_the_model_in_force, "what selected a row stands beside it"),
+    Invariant(loop.mixture_weights_sum_to_one, "weights are shares of the arm's tokens"),
+    Invariant(loop.stages_keep_a_control_arm, "without a random arm no benefit can be measured"),
+    Invariant(loop.documents_are_drawn_once, "an arm draws a document once in a run's stages"),
+    Invariant(loop.influence_is_fresh, "influence is that of the model as it is now", "warn"),
+    Invariant(loop.influence_drifts_slowly, "models of two checkpoints rank documents alike", "warn"),
+)
 INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
     "l0": (
         *EVERY_TIER,
@@ -73,6 +85,7 @@ INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
         Invariant(scores.policies_are_known, "each selected row names its policy", "warn"),
         Invariant(scores.annotations_lie_in_their_documents, "texts changed since they were annotated", "warn"),
         Invariant(scores.embeddings_have_length_one, "similarities are products of embeddings", "warn"),
+        *LOOP,
     ),
     "l3": (
         *EVERY_TIER,
