@@ -72,8 +72,8 @@ def _fill(pairs, tokens, pair_P, rank_P, token_P):  # type: ignore[no-untyped-de
 
 
 @numba.njit(cache=True)
-def _count(parts, places, count, pair_P, rank_P, token_P):  # type: ignore[no-untyped-def]
-    """Tokens left of the `count` tokens `parts` when all is merged."""
+def merge(parts, places, count, pair_P, rank_P, token_P):  # type: ignore[no-untyped-def]
+    """Merges the first `count` tokens of `parts` in place; returns how many are left. `places` is room as large."""
     for i in range(count - 1):
         places[i] = _place(pair_P, parts[i] << 32 | parts[i + 1])
     while count > 1:
@@ -109,8 +109,8 @@ def count_merged(data, spans, byte_V, pair_P, rank_P, token_P):  # type: ignore[
             if byte_V[data[i]] != NO_TOKEN:
                 parts[count] = byte_V[data[i]]
                 count += 1
-        counts[word] = _count(parts, places, count, pair_P, rank_P, token_P)
+        counts[word] = merge(parts, places, count, pair_P, rank_P, token_P)
     return counts
 
 
-__all__ = ["MAX_BYTES", "Merges", "byte_characters", "count_merged", "read_merges"]
+__all__ = ["MAX_BYTES", "Merges", "byte_characters", "count_merged", "merge", "read_merges"]

@@ -96,7 +96,7 @@ def _contraction(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _next(data, i, end, classes):  # type: ignore[no-untyped-def]
+def next_pretoken(data, i, end, classes):  # type: ignore[no-untyped-def]
     """The byte after the pre-token at `i`, or -1 where a code point's class is unknown."""
     kind, after = _class_at(data, i, end, classes)
     if kind == NUMBER:
@@ -151,7 +151,7 @@ def count_known(data, ends_D, todo_D, classes, keys, values, counts_D, new_keys,
             continue
         i, end, count, whole = ends_D[d], ends_D[d + 1], 0, True
         while i < end:
-            stop = _next(data, i, end, classes)
+            stop = next_pretoken(data, i, end, classes)
             if stop < 0:
                 break
             key = SEED
@@ -172,4 +172,4 @@ def count_known(data, ends_D, todo_D, classes, keys, values, counts_D, new_keys,
     return num_new
 
 
-__all__ = ["FREE", "classes", "count_known", "put"]
+__all__ = ["FREE", "PRIME", "SEED", "classes", "count_known", "next_pretoken", "put"]

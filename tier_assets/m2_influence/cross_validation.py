@@ -69,17 +69,28 @@ def folds_of(ids: pl.Series, folds: int) -> np.ndarray:
 
 
 def out_of_fold(learner: Learner, target: np.ndarray, domains: np.ndarray, fold: np.ndarray) -> Unseen:
-    """Predictions of each row by models of the other folds, at the setting that ranks best within domains (overall
-    where no domain is large enough); the larger setting on a tie."""
-    best: tuple[float, float, np.ndarray] | None = None
-    for setting in learner.settings:
-        values = left_out(learner, target, fold, setting)
-        inside = within(values, target, domains).spearman
-        skill = (inside if inside is not None else spearman(values, target)) or 0.0
-        if best is None or (skill, setting) > best[:2]:
-            best = (skill, setting, values)
-    assert best is not None  # a learner has at least one setting
-    return Unseen(best[2], best[1])
+    """Predictions of each row by models of the other folds, and the setting that ranks best within domains.
+
+    A fold's predictions are at the setting that is best on the other folds: the best of some on the same rows would
+    look skilled where there is nothing to learn.
+    """
+    tried = {setting: left_out(learner, target, fold, setting) for setting in learner.settings}
+    values = np.zeros(len(target))
+    for part in np.unique(fold):
+        values[fold == part] = tried[_best(tried, target, domains, fold != part)][fold == part]
+    return Unseen(values, _best(tried, target, domains, np.ones(len(target), bool)))
+
+
+def _best(tried: dict[float, np.ndarray], target: np.ndarray, domains: np.ndarray, rows: np.ndarray) -> float:
+    """The setting that ranks `rows` best within domains, overall where no domain is large enough; of equals the
+    largest."""
+
+    def skill(setting: float) -> float:
+        values = tried[setting][rows]
+        inside = within(values, target[rows], domains[rows]).spearman
+        return (spearman(values, target[rows]) if inside is None else inside) or 0.0
+
+    return max(tried, key=lambda setting: (skill(setting), setting))
 
 
 def left_out(learner: Learner, target: np.ndarray, parts: np.ndarray, setting: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 In: labels, the scores of probes with the text of the probed window. Out: `Fitted`: an artefact that `load` reads, and
 how well it did on labels that it had not seen. Two kinds behind one interface: `ngram_ridge` reads the text alone and
-is the default, `hidden_ridge` needs the training model's mean hidden states.
+is the default, `hidden_ridge` reads the training model's mean hidden states beside it.
 
     score(d)       = intercept + slope * value(d), the regression of the labels on values out of fold
     uncertainty(d) = standard deviation of the errors out of fold in the domain of d, drawn towards that of all domains
@@ -25,8 +25,9 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from tier_assets.m2_influence import cross_validation, hidden_ridge, ngram_ridge
+from tier_assets.m2_influence import cross_validation, ngram_ridge
 from tier_assets.m2_influence.cross_validation import Arrays, Learner
+from tier_assets.m2_influence.ngram_ridge import NgramModel, NgramRidge
 
 Kind = Literal["ngram_ridge", "hidden_ridge"]
 KINDS: Final[tuple[Kind, ...]] = ("ngram_ridge", "hidden_ridge")
@@ -42,7 +43,7 @@ class Settings:
 
     kind: Kind = "ngram_ridge"
     folds: int = 5
-    ridges: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0)
+    ridges: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 DEFAULT: Final = Settings()
@@ -70,11 +71,11 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as `load` reads it: arrays of its kind, the calibration, and the errors by domain."""
+    """A model as `load` reads it: the regression, the calibration, and the errors by domain."""
 
     kind: Kind
     version: str
-    arrays: Arrays
+    regression: NgramModel
     slope: float
     intercept: float
     errors: dict[str, float]
@@ -93,10 +94,8 @@ class Model:
         """
         if len(texts) != len(domains):
             raise ValueError(f"{len(texts)} texts need as many domains, got {len(domains)}")
-        if self.kind == "ngram_ridge":
-            values = ngram_ridge.predict(self.arrays, texts, domains)
-        else:
-            values = hidden_ridge.predict(self.arrays, _states(hidden_ND, len(texts)), domains)
+        states = _states(hidden_ND, len(texts)) if self.kind == "hidden_ridge" else None
+        values = self.regression.predict(texts, domains, states)
         errors = np.array([self.errors.get(name, self.unknown_error) for name in domains], np.float64)
         return np.round(self.intercept + self.slope * values, DECIMALS), np.round(errors, DECIMALS)
 
@@ -105,11 +104,13 @@ def fit(
     labels: pl.DataFrame,
     settings: Settings = DEFAULT,
     hidden_ND: np.ndarray | None = None,
+    tokenizer: str | None = None,
 ) -> Fitted:
     """Learns `score` (standard deviations) from labels [doc_id, domain, text, score].
 
     Args:
         hidden_ND: the training model's mean hidden states of the labels' texts, for `hidden_ridge`.
+        tokenizer: the contents of the training model's tokenizer.json: its tokens say most of what it will learn.
 
     Raises:
         ValueError: fewer than MIN_LABELS labels, nulls, scores that are not finite or all equal, no text at all, or
@@ -119,7 +120,7 @@ def fit(
     _check(labels)
     labels = labels.select(COLUMNS)
     target, domains = labels["score"].to_numpy().astype(np.float64), labels["domain"].to_numpy()
-    learner = _learner(labels, settings, hidden_ND)
+    learner = _learner(labels, settings, hidden_ND, tokenizer)
     fold = cross_validation.folds_of(labels["doc_id"], settings.folds)
     unseen = cross_validation.out_of_fold(learner, target, domains, fold)
     across = _across(learner, target, domains, unseen.setting)
@@ -166,7 +167,7 @@ def load(artefact: bytes) -> Model:
         return Model(
             header["kind"],
             _version(artefact),
-            arrays,
+            NgramModel(arrays),
             header["slope"],
             header["intercept"],
             header["errors"],
@@ -177,11 +178,9 @@ def load(artefact: bytes) -> Model:
 
 
 def predict_flops(kind: Kind, num_documents: int, num_tokens: int, parameters: int = 0) -> float:
-    """Arithmetic of predicting a pool; `parameters` are those of the network that a kind other than `ngram_ridge` runs
-    over it."""
-    if kind == "ngram_ridge":
-        return ngram_ridge.predict_flops(num_documents, num_tokens)
-    return 2.0 * parameters * num_tokens
+    """Arithmetic of predicting a pool, at most; `hidden_ridge` runs the training model over it, of `parameters`."""
+    text = ngram_ridge.predict_flops(num_tokens)
+    return text if kind == "ngram_ridge" else text + 2.0 * parameters * num_tokens
 
 
 def drift(before: np.ndarray, now: np.ndarray) -> float:
@@ -213,12 +212,11 @@ def _check(labels: pl.DataFrame) -> None:
         raise ValueError(f"all {len(labels)} labels have the same score, {score[0]:g}: there is nothing to learn")
 
 
-def _learner(labels: pl.DataFrame, settings: Settings, hidden_ND: np.ndarray | None) -> Learner:
-    if settings.kind == "hidden_ridge":
-        return hidden_ridge.HiddenRidge(_states(hidden_ND, len(labels)), labels["domain"], settings.ridges)
+def _learner(labels: pl.DataFrame, settings: Settings, hidden_ND: np.ndarray | None, tokenizer: str | None) -> Learner:
     if not labels["text"].str.contains(r"\S").any():
         raise ValueError("no label has any text")
-    return ngram_ridge.NgramRidge(labels["text"], labels["domain"], settings.ridges)
+    states = _states(hidden_ND, len(labels)) if settings.kind == "hidden_ridge" else None
+    return NgramRidge(labels["text"], labels["domain"], settings.ridges, tokenizer, states)
 
 
 def _states(hidden_ND: np.ndarray | None, num: int) -> np.ndarray:
