@@ -21,7 +21,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -29,6 +29,9 @@ import polars as pl
 from algorithms.packing import Tokens, pack
 from resources.trainer import ModelSettings, OptimizerSettings, Trainer
 from resources.training_data import END_ID, encode, learn_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 REFERENCE: Final = "wikitext2"
 NOISE: Final = "noise"
@@ -84,7 +87,7 @@ class Miniature:
     """`documents` [doc_id, corpus, snapshot, domain, num_tokens, text] of the pool in the order of `chunks_NC`, whose
     chunks have `context + 1` tokens. `target_RC` is the reference that selection may read (its texts in `target`),
     `guard` [domain, text] what it may read of the pool's own domains (`guard_GC` its chunks); `measured` holds what
-    nobody reads, by kind (reference, general, evaluation) and name."""
+    nobody reads, by kind (reference, general, evaluation) and name. `tokenizer` made all chunks."""
 
     documents: pl.DataFrame
     chunks_NC: Tokens
@@ -95,6 +98,7 @@ class Miniature:
     guard_GC: Tokens
     guard: pl.DataFrame
     measured: Mapping[tuple[str, str], Tokens]
+    tokenizer: Tokenizer
 
 
 def gold(folder: Path) -> Sources:
@@ -201,6 +205,7 @@ def make(sources: Sources, seed: int, settings: Settings | None = None) -> Minia
             }
         ),
         measured=measured,
+        tokenizer=tokenizer,
     )
 
 

@@ -1,6 +1,6 @@
 """Counts of hashed n-grams of many documents, by block: read again and again, in memory up to a bound, then on disk.
 
-In: polars String series, a block each. Out: CSR matrices [n, BUCKETS] in the order added. Beyond `memory_bytes` a block
+In: CSR matrices of counts, a block each. Out: the same, in the order added. Beyond `memory_bytes` a block
 waits in a scratch file (where `TMPDIR` says) that goes with the `CountBlocks`: 8 bytes for each different n-gram of a
 document, some 10 kB for one of 1,000 words.
 """
@@ -14,14 +14,11 @@ from types import TracebackType
 from typing import Final
 
 import numpy as np
-import polars as pl
 from scipy import sparse
 
-from algorithms.ngram_counts import BUCKETS, count
+from algorithms.ngram_counts import BUCKETS
 
 MEMORY_BYTES: Final = 512 << 20
-# The first 16 kB of a document, some 2,500 words, stand for the whole.
-MAX_BYTES: Final = 1 << 14
 ARRAYS: Final = ("data", "indices", "indptr")
 
 
@@ -46,9 +43,8 @@ class CountBlocks:
         for number, block in enumerate(self._held):
             yield block if block is not None else self._read(number)
 
-    def add(self, texts: pl.Series) -> None:
-        """Count the texts; they become the next block."""
-        block = count(texts, MAX_BYTES)
+    def add(self, block: sparse.csr_matrix) -> None:
+        """Keep the counts as the next block."""
         size = sum(getattr(block, name).nbytes for name in ARRAYS)
         if size <= self._left_bytes:
             self._left_bytes -= size

@@ -119,13 +119,13 @@ def test_draw_of_consumed_documents_takes_none_of_them(arm: Arm) -> None:
 )
 def test_draw_of_a_steered_arm_takes_more_of_what_the_reference_is_like(arm: Arm) -> None:
     rows = pool(200)
-    steered = own(drawn(rows, Settings(arm=arm, temperature=0.3), budget=1000))
+    steered = own(drawn(rows, Settings(arm=arm, temperature=0.3, quota=0.2), budget=1000))
     assert share(steered) > 0.5
 
 
 def test_draw_with_a_quota_leaves_the_other_domain_its_share() -> None:
     rows = pool(200)
-    bare, held = (drawn(rows, Settings(guard_share=0.0, quota=q, control_share=0.0), 1000) for q in (0.0, 0.5))
+    bare, held = (drawn(rows, Settings(quota=q, control_share=0.0), 1000) for q in (0.0, 0.5))
     natural, *shares = (tokens(found.filter(domain="old")) / tokens(found) for found in (rows, bare, held))
     assert shares[0] < 0.5 * natural - 0.1
     assert shares[1] > 0.5 * natural - 0.05
@@ -219,7 +219,7 @@ def test_draw_with_bad_input_raises() -> None:
     with pytest.raises(ValueError, match="no reference texts"):
         draw(rows, [rows], Settings("cynical"), REFERENCE.clear(), GUARD, 99, 0, NONE)
     with pytest.raises(ValueError, match="no guard texts"):
-        draw(rows, [rows], Settings("cynical_guarded"), REFERENCE, GUARD.clear(), 99, 0, NONE)
+        draw(rows, [rows], Settings("cynical_guarded", guard_share=0.3), REFERENCE, GUARD.clear(), 99, 0, NONE)
 
 
 def test_draw_of_arms_without_text_reads_none() -> None:

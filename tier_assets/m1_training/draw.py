@@ -12,7 +12,7 @@ budget in tokens. Out: rows of `stage_draws` without the stage. Two arms stand i
 | `influence` | Gumbel-top-k over influence (MATES) |
 | `dsir` | Gumbel-top-k over the likelihood ratio of reference and pool |
 | `cynical` | the set whose n-grams the reference lacks most (greedy, in rounds) |
-| `cynical_guarded` | the same, its target part reference and part guard, each domain keeping a share of its own |
+| `cynical_guarded` | the same, each domain keeping a share of its own; its target may be part guard |
 | `cynical_influence` | the same, its gains moved by what of the influence they do not explain |
 
 **Rules.** A consumed document is never drawn again; one without tokens is never drawn. The rows do not depend on the
@@ -27,17 +27,22 @@ Cost: counting n-grams, 3 us a kB (the first 16 kB of a document), and 16 passes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import sparse
 
 from algorithms import cynical_selection, gumbel_top_k, importance_resampling, ngram_counts
-from resources.count_blocks import MAX_BYTES, CountBlocks
+from resources.count_blocks import CountBlocks
+from resources.training_data import encode
 from tier_tables import table
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Arm = Literal["influence", "dsir", "cynical", "cynical_guarded", "cynical_influence", "random", "domain_matched"]
 ARMS: Final = get_args(Arm)
@@ -46,7 +51,12 @@ GUARDED: Final = ("cynical_guarded", "cynical_influence")
 READS_TEXT: Final = ("dsir", "cynical", *GUARDED)
 SCHEMA: Final = {name: dtype for name, dtype in table("stage_draws").schema.items() if name != "stage"}
 
+Units = Literal["tokens", "words"]
+# The first 16 kB of a document, some 2,500 words, stand for the whole.
+MAX_BYTES: Final = 1 << 14
+
 Values = npt.NDArray[np.float64]
+Counter = Callable[[pl.Series], sparse.csr_matrix]
 Positions = npt.NDArray[np.int64]
 
 
@@ -62,18 +72,20 @@ class Settings:
     standard deviations) and `dsir` (1: as published); `redundancy` lowers their scores by so much, before the division,
     for a document whose n-grams are all drawn already (their share of the pool's is what counts). Of the guarded arms,
     `guard_share` of the target is the guard's, and each domain keeps `quota` of its share of the candidates;
-    `influence_weight` standard deviations of gain are worth one of influence.
+    `influence_weight` standard deviations of gain are worth one of influence. `units` are what the n-gram arms count:
+    the model's tokens, or words without their case and spaces (as published for DSIR).
     """
 
     arm: Arm = "cynical_guarded"
     control_share: float = 0.05
     temperature: float = 1.0
     redundancy: float = 0.0
-    quota: float = 0.0
-    guard_share: float = 0.3
+    quota: float = 0.5
+    guard_share: float = 0.0
     influence_weight: float = 0.5
     rounds: int = cynical_selection.ROUNDS
     matched: Arm = "cynical"
+    units: Units = "tokens"
 
     def __post_init__(self) -> None:
         unknown = {self.arm, self.matched} - set(ARMS)
@@ -102,6 +114,7 @@ class _Stage:
     influence_N: Values
     counted: cynical_selection.Pool | None
     warmup_H: Values
+    count: Counter
     reference_texts: pl.Series
     guard_texts: pl.Series
     random: np.random.Generator
@@ -116,8 +129,12 @@ def draw(
     budget_tokens: int,
     seed: int,
     consumed: pl.Series,
+    tokenizer: Tokenizer | None = None,
 ) -> pl.DataFrame:
     """The documents that a stage consumes, by arm, in order: `stage_draws` without `stage`.
+
+    `tokenizer` is the training model's: what it makes of a text is what n-gram arms count. Without one they count words
+    that case and the space before them tell apart.
 
     Raises:
         NothingToDraw: no candidate is left.
@@ -130,10 +147,11 @@ def draw(
     random = np.random.default_rng([seed, 2])
     tokens_N = rows["num_tokens"].to_numpy()
     control = _until(random.permutation(rows.height), tokens_N, budget_tokens * settings.control_share)
+    count = _counter(settings, tokenizer)
     with CountBlocks() as blocks:
         counted, warmup_H = None, np.zeros(ngram_counts.BUCKETS)
         if reads_text(settings):
-            counted, warmup_H = _count(rows, texts, control, blocks, consumed)
+            counted, warmup_H = _count(rows, texts, control, blocks, consumed, count)
         stage = _Stage(
             settings=settings,
             left=np.setdiff1d(np.arange(rows.height), control),
@@ -143,6 +161,7 @@ def draw(
             influence_N=_standardised(rows["influence"]),
             counted=counted,
             warmup_H=warmup_H,
+            count=count,
             reference_texts=reference_texts,
             guard_texts=guard_texts,
             random=random,
@@ -151,6 +170,13 @@ def draw(
     if settings.arm == "influence":
         value_N = rows["influence"].cast(pl.Float64).gather(chosen).to_numpy()
     return _placed(rows, control, chosen, value_N, settings.arm, random)
+
+
+def _counter(settings: Settings, tokenizer: Tokenizer | None) -> Counter:
+    """How the settings count a batch of texts."""
+    if settings.units == "tokens" and tokenizer is not None:
+        return lambda texts: ngram_counts.count_tokens(encode(tokenizer, texts.fill_null("").str.slice(0, MAX_BYTES)))
+    return lambda texts: ngram_counts.count(texts, MAX_BYTES, folded=settings.units == "words")
 
 
 def shortfall(rows: pl.DataFrame, budget_tokens: int) -> int:
@@ -178,7 +204,12 @@ def _left(candidates: pl.DataFrame, consumed: pl.Series) -> pl.DataFrame:
 
 
 def _count(
-    rows: pl.DataFrame, texts: Iterable[pl.DataFrame], control: Positions, blocks: CountBlocks, consumed: pl.Series
+    rows: pl.DataFrame,
+    texts: Iterable[pl.DataFrame],
+    control: Positions,
+    blocks: CountBlocks,
+    consumed: pl.Series,
+    count: Counter,
 ) -> tuple[cynical_selection.Pool, Values]:
     """Counts of the candidates' texts, and of what training has seen or will see anyway."""
     places = dict(zip(rows["doc_id"], range(rows.height)))
@@ -187,11 +218,11 @@ def _count(
     warmup_H = np.zeros(ngram_counts.BUCKETS)
     for batch in texts:
         at = [places.get(doc_id, -1) for doc_id in batch["doc_id"]]
-        blocks.add(batch["text"].filter(pl.Series(at, dtype=pl.Int64) >= 0))
+        blocks.add(count(batch["text"].filter(pl.Series(at, dtype=pl.Int64) >= 0)))
         found += [place for place in at if place >= 0]
         before = batch["text"].filter(pl.Series([doc_id in seen for doc_id in batch["doc_id"]], dtype=pl.Boolean))
         if len(before):
-            warmup_H += importance_resampling.totals([ngram_counts.count(before, MAX_BYTES)])
+            warmup_H += importance_resampling.totals([count(before)])
     places_N = np.array(found, dtype=np.int64)
     if len(places_N) != rows.height or len(np.unique(places_N)) != rows.height:
         raise ValueError(f"{rows.height} candidates have {len(places_N)} texts; each needs one")
@@ -218,7 +249,7 @@ def _drawn(arm: Arm, stage: _Stage) -> tuple[Positions, Values]:
     if arm == "dsir":
         assert stage.counted is not None
         ratios_H = importance_resampling.log_ratios(
-            _total("reference", stage.reference_texts), importance_resampling.totals(stage.counted.blocks)
+            _total("reference", stage.reference_texts, stage.count), importance_resampling.totals(stage.counted.blocks)
         )
         weights = importance_resampling.log_weights(stage.counted.blocks, ratios_H)
         weight_N = np.empty(len(weights))
@@ -231,9 +262,9 @@ def _cynical(arm: Arm, stage: _Stage) -> tuple[Positions, Values]:
     assert stage.counted is not None
     settings = stage.settings
     guarded = arm in GUARDED
-    target_H = cynical_selection.mixed_target([_total("reference", stage.reference_texts)], [1.0])
+    target_H = cynical_selection.mixed_target([_total("reference", stage.reference_texts, stage.count)], [1.0])
     if guarded and settings.guard_share > 0:
-        totals = [target_H, _total("guard", stage.guard_texts)]
+        totals = [target_H, _total("guard", stage.guard_texts, stage.count)]
         target_H = cynical_selection.mixed_target(totals, [1 - settings.guard_share, settings.guard_share])
     how = cynical_selection.Settings(rounds=settings.rounds, quota=settings.quota if guarded else 0.0)
     correction_N = None
@@ -280,11 +311,11 @@ def _by_score(score_N: Values, stage: _Stage) -> tuple[Positions, Values]:
     return chosen, score_N[chosen]
 
 
-def _total(name: str, texts: pl.Series) -> Values:
+def _total(name: str, texts: pl.Series, count: Counter) -> Values:
     """The counts of a target's texts."""
     if texts.is_empty():
         raise ValueError(f"this arm draws by the {name}, and there are no {name} texts")
-    return importance_resampling.totals([ngram_counts.count(texts, MAX_BYTES)])
+    return importance_resampling.totals([count(texts)])
 
 
 def _standardised(influence: pl.Series) -> Values:
