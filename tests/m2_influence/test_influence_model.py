@@ -40,12 +40,18 @@ def test_fit_scores_made_of_words_are_recovered_on_new_texts() -> None:
 
 
 def test_fit_only_domains_matter_is_recorded_as_not_beating_their_means() -> None:
-    fitted = fit(labels(400, noise=1.0, weight=0.0))
+    fitted = fit(labels(400, seed=1, noise=1.0, weight=0.0))
     assert fitted.spearman_domain_mean is not None
     assert fitted.spearman_domain_mean > 0.3
     assert not fitted.beats_domain_mean
     assert fitted.refused is not None
     assert "no better than the domain's mean" in fitted.refused
+
+
+def test_fit_noise_beats_the_domain_mean_no_more_often_than_chance() -> None:
+    found = [fit(labels(150, seed=seed, noise=1.0, weight=0.0)) for seed in range(20)]
+    assert sum(fitted.beats_domain_mean for fitted in found) <= 3
+    assert abs(np.mean([fitted.spearman_within for fitted in found])) < 0.07
 
 
 def test_fit_same_labels_give_the_same_bytes() -> None:
