@@ -163,7 +163,8 @@ class MixturePolicy:
 
     def _slope(self, losses_K: Floats, counts_K: Floats) -> None:
         warmup_steps, fit_every, decay_from = self._settings
-        if self._step <= warmup_steps or (decay_from is not None and self._step >= decay_from):
+        early, late = self._step <= warmup_steps, decay_from is not None and self._step >= decay_from
+        if early or late or not counts_K.any():
             return
         self._curves.add(self._tokens, losses_K, np.where(np.isnan(losses_K), 0.0, counts_K))
         if self._step // fit_every > self._fitted // fit_every:

@@ -80,6 +80,28 @@ class Intervals:
     slope_std_D: Floats
 
 
+def smoothed(values_DT: Floats, decay: float) -> Floats:
+    """Moving averages of the values along their last axis, each divided by the weight that it has gathered.
+
+    The average of a loss that begins at its first value, or at 0, bends the whole law. Smooth log n as well as the
+    losses: both then lag alike.
+
+    Raises:
+        ValueError: a decay outside [0, 1).
+
+    >>> smoothed(np.array([[4.0, 2.0, 2.0]]), 0.5).round(3).tolist()
+    [[4.0, 2.667, 2.286]]
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"a decay of {decay}; it is at least 0 and less than 1")
+    found_DT, sum_D, weight = np.empty_like(values_DT), np.zeros(values_DT.shape[:-1]), 0.0
+    for place in range(values_DT.shape[-1]):
+        sum_D = decay * sum_D + (1 - decay) * values_DT[..., place]
+        weight = decay * weight + 1 - decay
+        found_DT[..., place] = sum_D / weight
+    return found_DT
+
+
 def fit(
     tokens_DT: Floats,
     losses_DT: Floats,

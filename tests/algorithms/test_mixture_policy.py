@@ -169,6 +169,13 @@ def test_domain_without_data_keeps_its_weight() -> None:
     assert sum(weights.values()) == pytest.approx(1.0)
 
 
+def test_update_without_tokens_changes_nothing_but_the_step() -> None:
+    mixing = MixturePolicy(DOMAINS, PRIOR, warmup_steps=0, fit_every=10)
+    for step in range(1, 30):
+        weights = mixing.update(law(step * 7168.0), COUNTS)
+        assert mixing.update({}, {}, step=mixing.state()["step"] + 1) == weights
+
+
 def test_one_domain_has_all_the_weight() -> None:
     mixing = MixturePolicy(["a"], {"a": 1.0}, warmup_steps=0, fit_every=10)
     for step in range(1, 40):

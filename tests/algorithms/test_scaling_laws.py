@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from algorithms.scaling_laws import PUBLISHED_BOUNDS, PUBLISHED_DELTA, fit, intervals
+from algorithms.scaling_laws import PUBLISHED_BOUNDS, PUBLISHED_DELTA, fit, intervals, smoothed
 from algorithms.variable_projection import Bounds, Floats
 from benchmarks.ado_curves import STARTS, objective, simulated
 
@@ -127,3 +127,19 @@ def test_fit_four_points_of_a_law_gives_it_and_wide_intervals() -> None:
     found = intervals(n_T, losses_1T)
     assert found.slope_D2[0, 0] < -0.3 * 30.0 * 8e5**-0.3 < found.slope_D2[0, 1]
     assert found.epsilon_D2[0, 0] < 2.0 < found.epsilon_D2[0, 1]
+
+
+def test_fit_of_an_average_corrected_for_its_start_gives_the_law_and_without_does_not() -> None:
+    losses_1T = (2.0 + 30.0 * N_T**-0.3)[None]
+    n_1T = np.exp(smoothed(np.log(N_T)[None], 0.95))
+    corrected = fit(n_1T, smoothed(losses_1T, 0.95))
+    from_the_start = losses_1T.copy()
+    for place in range(1, len(N_T)):
+        from_the_start[0, place] = 0.95 * from_the_start[0, place - 1] + 0.05 * losses_1T[0, place]
+    assert corrected.alpha_D[0] == pytest.approx(0.3, abs=0.02)
+    assert abs(fit(N_T, from_the_start).alpha_D[0] - 0.3) > 0.04
+
+
+def test_smoothed_decay_of_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="a decay of 1"):
+        smoothed(np.ones((1, 3)), 1.0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from algorithms.scaling_laws import Intervals, Laws, fit, intervals
+from algorithms.scaling_laws import Intervals, Laws, fit, intervals, smoothed
 from algorithms.slope_rule import preferred
 from algorithms.variable_projection import problem
 from tier_assets.m1_training.telemetry import accept
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # A rate of at least this share of the run's highest is at the top of its schedule.
 TOP: Final = 0.99
 PICTURED_POINTS: Final = 200
+SMOOTHED: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,8 @@ def laws_of(run: str, rows: pl.DataFrame) -> Fitted:
 
 
 def draw(runs: list[Fitted], file: Path) -> None:
-    """An SVG picture: a panel a run, each domain's reports as dots and its law as a line. The same laws give the same
-    bytes."""
+    """An SVG picture: a panel a run, each domain's reports as dots, their moving average as a thin line, its law as a
+    thick one. The same laws give the same bytes."""
     import matplotlib
 
     matplotlib.use("Agg", force=True)
@@ -132,6 +133,11 @@ def _panel(axes: Axes, fitted: Fitted) -> None:
         shown = rows.filter(pl.col("loss") > 0).gather_every(max(1, math.ceil(len(rows) / PICTURED_POINTS)))
         colour = colours(number % colours.N)
         axes.scatter(shown["tokens"], shown["loss"], s=4, color=colour, alpha=0.4, linewidths=0)
+        if len(rows):
+            n_T, losses_T = np.log(rows["tokens"].cast(pl.Float64).clip(1).to_numpy()), rows["loss"].to_numpy()
+            step = max(1, len(rows) // PICTURED_POINTS)
+            drawn = smoothed(np.stack((n_T, losses_T)), SMOOTHED)[:, ::step]
+            axes.plot(np.exp(drawn[0]), drawn[1], color=colour, alpha=0.5, linewidth=0.8)
         label = domain
         if fitted.laws is not None and domain not in fitted.wrong:
             place = fitted.domains.index(domain)
@@ -139,7 +145,7 @@ def _panel(axes: Axes, fitted: Fitted) -> None:
                 float(values[place]) for values in (fitted.laws.epsilon_D, fitted.laws.beta_D, fitted.laws.alpha_D)
             )
             n = np.geomspace(rows["tokens"][0], rows["tokens"][-1], 100)
-            axes.plot(n, epsilon + beta * n**-alpha, color=colour)
+            axes.plot(n, epsilon + beta * n**-alpha, color=colour, linewidth=2)
             label = f"{domain}: {epsilon:.3g} + {beta:.3g} n^-{alpha:.3g}"
         axes.plot([], [], color=colour, label=label)
     axes.set_title(f"{fitted.run}: loss by tokens, and the laws")
