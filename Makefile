@@ -6,7 +6,7 @@ export LAKE_ROOT ?= .lake
 # Lines of the log appear as they are written.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup setup-gpu demo demo-full up sql test test-fast lint bench bench-l1 lock clean
+.PHONY: setup setup-gpu demo demo-full up sql test test-fast lint bench bench-l1 bench-influence bench-ado lock clean
 
 setup: $(VENV)/.installed
 
@@ -57,6 +57,15 @@ bench: setup
 # WARC to kept L1 rows beside datatrove's fineweb.py, whose environment is made in the cache folder (250 MB to download).
 bench-l1: setup
 	$(BIN)/python -m benchmarks.l1
+
+# What guides the data: draws of a training stage beside each other, and mixtures; on L1 of the lake, or `DATA=folder`.
+TEXTS = $(if $(DATA),--data $(DATA),--lake $(LAKE_ROOT))
+
+bench-influence: setup
+	$(BIN)/python -m benchmarks.influence $(TEXTS)
+
+bench-ado: setup
+	$(BIN)/python -m benchmarks.ado $(TEXTS)
 
 # Resolves requirements.lock anew (needs uv). The torch wheel is taken from where pip finds it.
 lock:

@@ -23,6 +23,7 @@ from tier_assets.l2_selected import learn_assets as learnt
 from tier_assets.l3_refined import assets as l3
 from tier_assets.l4_organized import assets as l4
 from tier_assets.m1_training import assets as m1
+from tier_assets.m1_training.stages import REFERENCE_RUN
 from tier_assets.m2_influence import reference_assets as references
 from tier_assets.m2_influence import score_assets as influence
 from tier_assets.partitions import partition_of, registered_keys
@@ -175,6 +176,12 @@ def stale_draw(lake: Lake) -> tuple[str, ...]:
     """The next stage's draw, where L2 or the reference sets moved since it was made."""
     current = is_current(lake, "mixtures", None, m1.draw_inputs(lake), m1.draw_version(lake))
     return () if current else ("mixtures",)
+
+
+def learning(lake: Lake, run: str) -> tuple[str, ...]:
+    """What a new checkpoint of the run asks for: probes and a model; of a run that trains elsewhere, a mixture too."""
+    weighed = () if run == REFERENCE_RUN else ("mixture_weights",)
+    return (*stale_references(lake), "influence_probes", "influence_models", *weighed)
 
 
 def due_checkpoint(lake: Lake) -> Checkpoint | None:

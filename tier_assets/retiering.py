@@ -39,8 +39,8 @@ train_stage = dg.define_asset_job(
 )
 learn_influence = dg.define_asset_job(
     "learn_influence",
-    selection=["reference_items", "influence_probes", "influence_models"],
-    description="Probe the steering run's last checkpoint and learn an influence model",
+    selection=["reference_items", "influence_probes", "influence_models", "mixture_weights"],
+    description="Probe the steering run's last checkpoint, learn an influence model, and weigh the domains",
 )
 draw_stage = dg.define_asset_job(
     "draw_stage", selection=["reference_items", "mixtures"], description="Draw the next training stage from L2"
@@ -112,7 +112,7 @@ def telemetry_sensor(
     else:
         yield dg.RunRequest(
             run_key=f"influence:{run}:{checkpoint.step}",
-            asset_selection=_named([*plan.stale_references(lake), "influence_probes", "influence_models"]),
+            asset_selection=_named(plan.learning(lake, run)),
         )
 
 

@@ -13,7 +13,9 @@ from resources.engines import Engines
 from resources.lake import Lake
 from tier_assets import plan
 from tier_assets.instance import PROCESS_TAG, end_dead_runs, this_process
+from tier_assets.m1_training.stages import REFERENCE_RUN
 from tier_assets.partitions import add_keys, registered_keys
+from tier_assets.steering import steering_run
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -118,7 +120,7 @@ def turn(lake: Lake, instance: dg.DagsterInstance, engines: Engines | None = Non
     drawing = [*plan.stale_references(lake), "mixtures"]
     if train and not runner.make("train_stage", [*drawing, "training_telemetry"]):
         return runner.end()
-    if not runner.make("learn_influence", [*plan.stale_references(lake), "influence_probes", "influence_models"]):
+    if not runner.make("learn_influence", plan.learning(lake, steering_run(lake) or REFERENCE_RUN)):
         return runner.end()
     runner.make_upper(keys, "l4")
     runner.make("draw_stage", [*plan.stale_references(lake), "mixtures"])

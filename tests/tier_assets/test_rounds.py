@@ -143,6 +143,7 @@ def test_telemetry_sensor_asks_once_a_checkpoint_that_is_there(lake: Lake, tmp_p
             "reference_items",
             "influence_probes",
             "influence_models",
+            "mixture_weights",
         ]
         os.rmdir(tmp_path / "step-2")
         found = seen_by(lake, retiering.telemetry_sensor, instance)
