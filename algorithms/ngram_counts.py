@@ -49,19 +49,24 @@ def count(texts: pl.Series, max_bytes: int | None = None, folded: bool = True) -
     return _matrix(buckets[: ends_N[-1]], ends_N)
 
 
-def count_tokens(documents: Sequence[npt.NDArray[np.integer]]) -> sparse.csr_matrix:
-    """Counts of the tokens and token pairs of each document [N, BUCKETS]; token ids by document."""
+def count_tokens(
+    documents: Sequence[npt.NDArray[np.integer]], weights: Sequence[npt.NDArray[np.floating]] | None = None
+) -> sparse.csr_matrix:
+    """Counts of the tokens and token pairs of each document [N, BUCKETS]; token ids by document. With `weights`, one a
+    token, a token and the pair that it ends count as much as that."""
     sizes_N = np.array([len(ids) for ids in documents], dtype=np.int64)
     ends_N = np.concatenate([[0], np.cumsum(2 * sizes_N)])
     flat = np.concatenate([np.empty(0, np.int64), *documents]).astype(np.int64)
     buckets = np.empty(len(flat) * 2, dtype=np.int32)
     _read_tokens(flat, ends_N // 2, buckets)
-    return _matrix(buckets, ends_N)
+    return _matrix(buckets, ends_N, None if weights is None else np.repeat(np.concatenate(weights), 2))
 
 
-def _matrix(buckets: npt.NDArray[np.int32], ends_N: npt.NDArray[np.int64]) -> sparse.csr_matrix:
-    shape = (len(ends_N) - 1, BUCKETS)
-    matrix = sparse.csr_matrix((np.ones(len(buckets), np.float32), buckets, ends_N), shape=shape)
+def _matrix(
+    buckets: npt.NDArray[np.int32], ends_N: npt.NDArray[np.int64], weights: npt.NDArray[np.floating] | None = None
+) -> sparse.csr_matrix:
+    values = np.ones(len(buckets)) if weights is None else weights
+    matrix = sparse.csr_matrix((values.astype(np.float32), buckets, ends_N), shape=(len(ends_N) - 1, BUCKETS))
     matrix.sum_duplicates()
     return matrix
 

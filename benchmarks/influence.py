@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from algorithms import token_residual
 from benchmarks import miniature
 from benchmarks.miniature import Miniature, Sources
 from resources.trainer import OptimizerSettings, State, Trainer
@@ -55,22 +56,29 @@ GROUPS: Final[tuple[Group, ...]] = ("reference", "general", "evaluation")
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A draw, and the influence model whose predictions it sees. `mix_of` is another arm: random documents of its
-    domain mix."""
+    """A draw, the influence model whose predictions it sees, and whether its target is what the model lacks of the
+    reference. `mix_of` is another arm: random documents of its domain mix."""
 
     name: str
     settings: Settings
     influence: Kind | None = None
     mix_of: str | None = None
+    residual: bool = False
 
 
-def _arm(name: str, influence: Kind | None = None, mix_of: str | None = None, **settings: float | str) -> Arm:
-    return Arm(name, Settings(**settings, control_share=0.0), influence, mix_of)  # type: ignore[arg-type]
+def _arm(
+    name: str,
+    influence: Kind | None = None,
+    mix_of: str | None = None,
+    residual: bool = False,
+    **settings: float | str,
+) -> Arm:
+    return Arm(name, Settings(**settings, control_share=0.0), influence, mix_of, residual)  # type: ignore[arg-type]
 
 
 RANDOM: Final = "random"
 CYNICAL: Final = "cynical, words"
-BEST: Final = "cynical, quota + influence"
+BEST: Final = "cynical of the residual, quota + influence"
 ARMS: Final = (
     _arm(RANDOM, arm="random"),
     _arm("influence, n-gram ridge", "ngram_ridge", arm="influence", temperature=0.0),
@@ -80,10 +88,12 @@ ARMS: Final = (
     _arm("cynical", arm="cynical"),
     _arm("cynical, guard target", arm="cynical_guarded", guard_share=0.3, quota=0.0),
     _arm("cynical, quota", arm="cynical_guarded"),
-    _arm(BEST, "ngram_ridge", arm="cynical_influence"),
-    _arm("random, mix of influence", arm="random", mix_of="influence, n-gram ridge"),
-    _arm("random, mix of cynical, words", arm="random", mix_of=CYNICAL),
-    _arm("random, mix of cynical, quota + influence", arm="random", mix_of=BEST),
+    _arm("cynical, quota + influence", "ngram_ridge", arm="cynical_influence"),
+    _arm("cynical of the residual, quota", residual=True, arm="cynical_guarded"),
+    _arm(BEST, "ngram_ridge", residual=True, arm="cynical_influence"),
+    _arm("random, mix of influence", mix_of="influence, n-gram ridge", arm="random"),
+    _arm("random, mix of cynical, words", mix_of=CYNICAL, arm="random"),
+    _arm("random, mix of the residual's", mix_of=BEST, arm="random"),
 )
 
 
@@ -113,11 +123,13 @@ def prepare(seed: Seed) -> Prepared:
     seed.folder.mkdir(parents=True, exist_ok=True)
     (seed.folder / "start").write_bytes(pickle.dumps((made, trainer.state())))
     predicted, figures = _influence(trainer, made, seed.seed)
+    residual_H = token_residual.target(made.target_RC, trainer.token_losses(made.target_RC))
+    figures["residual"] = 2.0 * trainer.num_parameters * made.target_RC[:, 1:].size / miniature.stage_flops(trainer)
     drawn: dict[str, npt.NDArray[np.int64]] = {}
     for arm in ARMS:
         started = time.process_time()
         if arm.mix_of is None:
-            drawn[arm.name] = _draw(arm, made, predicted, seed.seed)
+            drawn[arm.name] = _draw(arm, made, predicted, residual_H, seed.seed)
         else:
             drawn[arm.name] = _same_mix(made.documents, drawn[arm.mix_of], seed.seed)
         figures[f"select {arm.name}"] = time.process_time() - started
@@ -176,7 +188,9 @@ def _influence(trainer: Trainer, made: Miniature, seed: int) -> tuple[dict[str, 
     return predicted, figures
 
 
-def _draw(arm: Arm, made: Miniature, predicted: dict[str, pl.Series], seed: int) -> npt.NDArray[np.int64]:
+def _draw(
+    arm: Arm, made: Miniature, predicted: dict[str, pl.Series], residual_H: npt.NDArray[np.float64], seed: int
+) -> npt.NDArray[np.int64]:
     known = predicted[arm.influence] if arm.influence else pl.Series([None] * made.documents.height, dtype=pl.Float64)
     rows = draw(
         made.documents.drop("text").with_columns(influence=known),
@@ -188,6 +202,7 @@ def _draw(arm: Arm, made: Miniature, predicted: dict[str, pl.Series], seed: int)
         seed,
         made.warmup["doc_id"],
         made.tokenizer,
+        residual_H if arm.residual else None,
     )
     places = made.documents.select("doc_id", row=pl.int_range(pl.len()))
     return rows.join(places, on="doc_id", maintain_order="left")["row"].to_numpy()

@@ -121,6 +121,8 @@ def _overhead(rows: Sequence[Row], name: str) -> tuple[float, float]:
             _mean(figures, f"{arm.influence} {part}") for part in ("fit", "predict")
         )
         audit = _mean(figures, "audit")
+    if arm.residual:
+        spent += _mean(figures, "residual")
     if arm.settings.arm not in ("random", "influence"):
         spent += _mean(figures, "pool tokens / stage FLOPs") * FLOPS_A_TOKEN * arm.settings.rounds
     return spent, spent + audit

@@ -115,6 +115,7 @@ class _Stage:
     counted: cynical_selection.Pool | None
     warmup_H: Values
     count: Counter
+    residual_H: Values | None
     reference_texts: pl.Series
     guard_texts: pl.Series
     random: np.random.Generator
@@ -130,11 +131,13 @@ def draw(
     seed: int,
     consumed: pl.Series,
     tokenizer: Tokenizer | None = None,
+    residual_H: Values | None = None,
 ) -> pl.DataFrame:
     """The documents that a stage consumes, by arm, in order: `stage_draws` without `stage`.
 
     `tokenizer` is the training model's: what it makes of a text is what n-gram arms count. Without one they count words
-    that case and the space before them tell apart.
+    that case and the space before them tell apart. `residual_H` (`token_residual.target`, of that tokenizer's tokens)
+    is the cynical arms' target in place of the reference's plain counts: what the training model lacks of it.
 
     Raises:
         NothingToDraw: no candidate is left.
@@ -143,6 +146,8 @@ def draw(
     """
     if budget_tokens < 1:
         raise ValueError(f"a stage draws at least a token, not {budget_tokens}")
+    if residual_H is not None and (tokenizer is None or settings.units != "tokens"):
+        raise ValueError("a residual counts the model's tokens: the draw must count them too, by the same tokenizer")
     rows = _left(candidates, consumed)
     random = np.random.default_rng([seed, 2])
     tokens_N = rows["num_tokens"].to_numpy()
@@ -162,6 +167,7 @@ def draw(
             counted=counted,
             warmup_H=warmup_H,
             count=count,
+            residual_H=residual_H,
             reference_texts=reference_texts,
             guard_texts=guard_texts,
             random=random,
@@ -262,7 +268,10 @@ def _cynical(arm: Arm, stage: _Stage) -> tuple[Positions, Values]:
     assert stage.counted is not None
     settings = stage.settings
     guarded = arm in GUARDED
-    target_H = cynical_selection.mixed_target([_total("reference", stage.reference_texts, stage.count)], [1.0])
+    wanted_H = stage.residual_H
+    if wanted_H is None:
+        wanted_H = _total("reference", stage.reference_texts, stage.count)
+    target_H = cynical_selection.mixed_target([wanted_H], [1.0])
     if guarded and settings.guard_share > 0:
         totals = [target_H, _total("guard", stage.guard_texts, stage.count)]
         target_H = cynical_selection.mixed_target(totals, [1 - settings.guard_share, settings.guard_share])
