@@ -161,6 +161,17 @@ def test_probes_of_a_checkpoint_that_is_gone_leave_the_round_as_it_is(own_lake: 
     assert round_in_force(own_lake) == Round(1)
 
 
+def test_probes_of_a_folder_that_is_no_checkpoint_say_so_and_write_nothing(own_lake: Lake, tmp_path: Path) -> None:
+    report(own_lake, "run", range(1, 3), tmp_path / "step-2")
+    (tmp_path / "step-2" / "config.json").write_text("{}")
+    with open_instance(own_lake) as instance:
+        runner = Runner(own_lake, instance, ENGINES)
+        assert not runner.make("learn_influence", ["influence_probes", "influence_models"])
+    assert "no weights; model.safetensors is expected" in next(iter(runner.outcome.problems.values()))
+    assert own_lake.scan("influence_probes").collect().is_empty()
+    assert round_in_force(own_lake) == Round(1)
+
+
 def test_retier_sensor_asks_for_each_partition_of_a_new_round_and_landing_leaves_it_to_it(own_lake: Lake) -> None:
     with open_instance(own_lake) as instance:
         assert not seen_by(own_lake, retiering.retier_sensor, instance).run_requests

@@ -6,7 +6,8 @@ the graph, and a sensor closes it.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -27,6 +28,15 @@ from tier_tables import INFLUENCE_MODELS, INFLUENCE_PROBES
 
 Partition = dict[str, str]
 KINDS: tuple[Kind, Kind] = ("first_order", "true")
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What cannot be probed or learnt from is a failure that is not tried again; the last model stays in force."""
+    try:
+        yield
+    except (ValueError, FloatingPointError, FileNotFoundError) as error:
+        raise dg.Failure(f"{error}; the last promoted model stays in force", allow_retries=False) from error
 
 
 def probe_version(lake: Lake) -> str:
@@ -53,7 +63,8 @@ def influence_probes(
     settings = turn.settings_of(lake.settings)
     run, checkpoint = probed_checkpoint(lake)
     reads = reads_of(lake, probe_inputs())
-    with Step(lake, "l2", "influence_probes", None, context.run.run_id, probe_version(lake), reads) as step:
+    version = probe_version(lake)
+    with refusing(), Step(lake, "l2", "influence_probes", None, context.run.run_id, version, reads) as step:
         stage = step.stage("influence_probes")
         opened = OpenedCheckpoint(checkpoint.folder, settings.max_context)
         items = lake.scan("reference_items").filter(pl.col("role") == "reference").sort("item_id").collect()
@@ -147,7 +158,8 @@ def influence_models(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
     """A model of influence learnt from the last probes; promoted, it opens the next selection round."""
     settings = turn.settings_of(lake.settings)
     reads = reads_of(lake, {"influence_probes": {}})
-    with Step(lake, "l2", "influence_models", None, context.run.run_id, model_version(lake), reads) as step:
+    version = model_version(lake)
+    with refusing(), Step(lake, "l2", "influence_models", None, context.run.run_id, version, reads) as step:
         stage = step.stage("influence_models")
         started = cpu_seconds()
         run, checkpoint = probed_checkpoint(lake)
