@@ -161,10 +161,10 @@ def test_lightning_run_without_domains_reports_one(lake: Lake) -> None:
     import torch
 
     events = LightningEvents(lake, "r", None)
-    trainer = SimpleNamespace(global_step=0, is_global_zero=True)
+    trainer = SimpleNamespace(global_step=0, is_global_zero=True, accumulate_grad_batches=2)
     events.on_train_start(trainer, None)
     for outputs in ({"loss": torch.tensor(2.5)}, torch.tensor(1.5)):
         trainer.global_step += 1
         events.on_train_batch_end(trainer, None, outputs, {"input_ids": torch.zeros(2, 8)}, 0)
     events.on_train_end(trainer, None)
-    assert telemetry_of(lake).select("domain", "tokens", "loss").rows() == [("all", 16, 2.5), ("all", 32, 1.5)]
+    assert telemetry_of(lake).select("domain", "tokens", "loss").rows() == [("all", 16, 5.0), ("all", 32, 3.0)]

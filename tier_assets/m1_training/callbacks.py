@@ -65,8 +65,9 @@ def hugging_face(lake: Lake, run: str, domain_of: DomainOf | None = None) -> Any
 def lightning(lake: Lake, run: str, losses_of: Callable[[Any, Any], Losses] | None = None) -> Any:
     """A `lightning.pytorch.Callback` that reports to the lake.
 
-    `losses_of(outputs, batch)` gives domain -> (tokens, mean loss) from what `training_step` returned; without it the
-    loss is that of the domain "all", over the elements of the batch's `input_ids`. What Lightning saves is no Hugging
+    `losses_of(outputs, batch)` gives domain -> (tokens, mean loss) from what `training_step` returned (in which
+    Lightning has divided "loss" by `accumulate_grad_batches`, and nothing else); without it the loss is that of the
+    domain "all", over the elements of the batch's `input_ids`. What Lightning saves is no Hugging
     Face folder: whoever writes one says so by `saved(folder)` before the next batch.
     """
     from lightning.pytorch import Callback
@@ -183,7 +184,7 @@ class LightningEvents:
 
     def __init__(self, lake: Lake, run: str, losses_of: Callable[[Any, Any], Losses] | None) -> None:
         self._steps = Steps(lake, run)
-        self._losses_of = losses_of or all_losses
+        self._losses_of = losses_of
         self._last_step = 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -196,7 +197,10 @@ class LightningEvents:
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Add the batch; where it ended an optimizer step, hold the step's report."""
-        self._steps.add(self._losses_of(outputs, batch))
+        if self._losses_of is not None:
+            self._steps.add(self._losses_of(outputs, batch))
+        else:
+            self._steps.add(all_losses(outputs, batch, trainer.accumulate_grad_batches))
         if trainer.global_step > self._last_step:
             self._last_step = trainer.global_step
             self._steps.end(trainer.global_step, trainer.is_global_zero)
@@ -215,10 +219,10 @@ class LightningEvents:
         self._steps.close()
 
 
-def all_losses(outputs: Any, batch: Any) -> Losses:
-    """The batch's loss as that of one domain."""
+def all_losses(outputs: Any, batch: Any, accumulated: int) -> Losses:
+    """The batch's loss as that of one domain; Lightning has divided it by the number of batches that make a step."""
     loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
-    return {ALL_DOMAINS: (int(batch["input_ids"].numel()), float(loss))}
+    return {ALL_DOMAINS: (int(batch["input_ids"].numel()), float(loss) * accumulated)}
 
 
 def example_losses(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> tuple[list[int], list[float]]:
