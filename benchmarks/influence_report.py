@@ -4,48 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 
-from benchmarks.influence import ARMS, CYNICAL, GROUPS, MINIATURE, RANDOM
+from benchmarks.influence_stages import ARMS, CYNICAL, GROUPS, MINIATURE, RANDOM, Arm, Measured
 
-Row = dict[str, Any]
-OVERHEAD: Final = "overhead"
 # Passes over a document's counts: two n-grams a word, a multiplication and an addition each, in every round.
 FLOPS_A_TOKEN: Final = 4.0
+WITHIN: Final = "within domains"
 
 
-def report(rows: Sequence[Row]) -> str:
+def report(seeds: Sequence[Measured]) -> str:
     """All tables as Markdown: by group, by measured set, against cynical selection, and what it costs."""
-    losses = _losses(rows)
-    seeds = losses["seed"].n_unique()
+    losses = _losses(seeds)
     parts = [
-        f"Difference of loss to random, nats a token, mean ± standard deviation over {seeds} seeds; below 0 is better",
-        _table(losses, RANDOM, ["reference", "general", "evaluation", "within domains"], rows),
-        f"Difference to {CYNICAL}",
-        _table(losses, CYNICAL, ["reference", "general", "evaluation"], None),
+        f"Difference of loss to random, nats a token, mean ± deviation over {len(seeds)} seeds; below 0 is better",
+        _table(losses, RANDOM, [*GROUPS, WITHIN], seeds),
         "By measured set, difference to random",
         _table(losses, RANDOM, [c for c in losses.columns if "/" in c], None),
-        "Costs",
-        _costs(rows),
+        "Costs, as shares of the stage's FLOPs where not said otherwise",
+        _costs(seeds),
     ]
+    if CYNICAL in set(losses["arm"]):
+        parts[2:2] = [f"Difference to {CYNICAL}", _table(losses, CYNICAL, list(GROUPS), None)]
     return "\n\n".join(parts)
 
 
-def picture(rows: Sequence[Row], file: Path) -> None:
+def picture(seeds: Sequence[Measured], file: Path) -> None:
     """An SVG: what each arm gains on the reference against what it costs in general loss, with error bars."""
     import matplotlib
 
     matplotlib.use("Agg", force=True)
     from matplotlib import pyplot
 
-    losses = _losses(rows)
+    losses = _losses(seeds)
     with matplotlib.rc_context({"svg.hashsalt": "tierlake", "svg.fonttype": "none"}):
         figure, axes = pyplot.subplots(figsize=(9, 6))
         colours = pyplot.get_cmap("tab20")
-        for number, arm in enumerate(a.name for a in ARMS):
+        for number, arm in enumerate(arm.name for arm in _arms(losses)):
             general, reference = (_difference(losses, arm, RANDOM, group) for group in ("general", "reference"))
             axes.errorbar(
                 general.mean(),
@@ -67,12 +65,17 @@ def picture(rows: Sequence[Row], file: Path) -> None:
         pyplot.close(figure)
 
 
-def _losses(rows: Sequence[Row]) -> pl.DataFrame:
+def _losses(seeds: Sequence[Measured]) -> pl.DataFrame:
     """[seed, arm, measured sets as kind/name, their means by group]."""
-    found = [{"seed": row["seed"], "arm": row["arm"], **row["found"]} for row in rows if row["arm"] != OVERHEAD]
-    table = pl.DataFrame(found).drop("cpu_s")
+    found = [{"seed": one.seed, "arm": arm, **losses} for one in seeds for arm, losses in one.losses.items()]
     groups = [pl.mean_horizontal(pl.selectors.starts_with(f"{group}/")).alias(group) for group in GROUPS]
-    return table.with_columns(groups)
+    return pl.DataFrame(found).with_columns(groups)
+
+
+def _arms(losses: pl.DataFrame) -> list[Arm]:
+    """Those that were trained."""
+    trained = set(losses["arm"])
+    return [arm for arm in ARMS if arm.name in trained]
 
 
 def _difference(losses: pl.DataFrame, arm: str, base: str, column: str) -> np.ndarray:
@@ -89,32 +92,33 @@ def _told(differences: np.ndarray) -> str:
     return f"{differences.mean():+.3f}±{_spread(differences):.3f}"
 
 
-def _table(losses: pl.DataFrame, base: str, columns: list[str], rows: Sequence[Row] | None) -> str:
-    heads = [*columns, *(["overhead", "with audit"] if rows else [])]
+def _table(losses: pl.DataFrame, base: str, columns: list[str], seeds: Sequence[Measured] | None) -> str:
+    heads = [*columns, *(["overhead", "with audit"] if seeds else [])]
     lines = [f"| arm | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for arm in ARMS:
+    for arm in _arms(losses):
         cells = []
         for column in columns:
-            if column == "within domains":
+            if column == WITHIN:
                 cells.append(_within(losses, arm.name))
             else:
                 cells.append(_told(_difference(losses, arm.name, base, column)) if arm.name != base else "0")
-        if rows:
-            cells += [f"{share:.1%}" for share in _overhead(rows, arm.name)]
+        if seeds:
+            cells += [f"{share:.1%}" for share in _overhead(seeds, arm)]
         lines.append(f"| {arm.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _within(losses: pl.DataFrame, name: str) -> str:
     """Against random documents of the arm's own mix, where they were trained on."""
-    mix = next((arm.name for arm in ARMS if arm.mix_of == name), None)
+    mix = next((arm.name for arm in _arms(losses) if arm.mix_of == name), None)
     return _told(_difference(losses, name, mix, "reference")) if mix else ""
 
 
-def _overhead(rows: Sequence[Row], name: str) -> tuple[float, float]:
+def _overhead(seeds: Sequence[Measured], arm: Arm) -> tuple[float, float]:
     """Share of the stage's FLOPs that choosing took, without and with the audit."""
-    arm = next(arm for arm in ARMS if arm.name == (_mix(name) or name))
-    figures = [row["found"] for row in rows if row["arm"] == OVERHEAD]
+    if arm.mix_of is not None:
+        return _overhead(seeds, next(other for other in ARMS if other.name == arm.mix_of))
+    figures = [one.figures for one in seeds]
     spent, audit = 0.0, 0.0
     if arm.influence:
         spent += _mean(figures, "probes") + sum(
@@ -128,20 +132,15 @@ def _overhead(rows: Sequence[Row], name: str) -> tuple[float, float]:
     return spent, spent + audit
 
 
-def _mix(name: str) -> str | None:
-    return next(arm.mix_of for arm in ARMS if arm.name == name)
-
-
 def _mean(figures: Sequence[dict[str, float]], name: str) -> float:
     return float(np.mean([found[name] for found in figures]))
 
 
-def _costs(rows: Sequence[Row]) -> str:
+def _costs(seeds: Sequence[Measured]) -> str:
     """What labels, models and draws took, and how well the models did: means over seeds."""
-    figures = [row["found"] for row in rows if row["arm"] == OVERHEAD]
-    stage = np.mean([row["found"]["cpu_s"] for row in rows if row["arm"] != OVERHEAD])
-    lines = ["| figure | mean over seeds |", "|---|---|", f"| stage CPU s | {stage:.1f} |"]
-    return "\n".join(lines + [f"| {name} | {_mean(figures, name):.4g} |" for name in figures[0]])
+    figures = [one.figures for one in seeds]
+    lines = [f"| {name} | {_mean(figures, name):.4g} |" for name in figures[0]]
+    return "\n".join(["| figure | mean over seeds |", "|---|---|", *lines])
 
 
 __all__ = ["picture", "report"]

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from algorithms.learning_rates import wsd
 from algorithms.packing import Tokens, pack
 from resources.trainer import ModelSettings, OptimizerSettings, Trainer
 from resources.training_data import END_ID, encode, learn_tokenizer
@@ -49,6 +50,8 @@ GENERAL_SHARE: Final = 0.08
 # Half of the reference's documents is the target of selection, the other half measures.
 TARGET_SHARE: Final = 0.5
 MIN_DOMAIN_CHUNKS: Final = 64
+# At the full rate to the end, the same documents in another order gave a reference loss of 5.34 and of 5.51.
+DECAY_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +223,13 @@ def warmed_up(miniature: Miniature, seed: int, settings: Settings | None = None)
 
 
 def run_stage(trainer: Trainer, chunks_NC: Tokens, settings: Settings | None = None) -> None:
-    """Train on the chunks in their order, a batch a step, at the full rate."""
+    """Train on the chunks in their order, a batch a step, at the full rate and then at a falling one."""
     settings = settings or Settings()
-    for start in range(0, len(chunks_NC) - settings.batch + 1, settings.batch):
-        trainer.step(chunks_NC[start : start + settings.batch], settings.lr)
+    steps = len(chunks_NC) // settings.batch
+    decay = round(steps * DECAY_SHARE)
+    for step in range(steps):
+        rate = wsd(step, 0, steps - decay, decay, settings.lr)
+        trainer.step(chunks_NC[step * settings.batch : (step + 1) * settings.batch], rate)
 
 
 def losses(trainer: Trainer, miniature: Miniature) -> dict[tuple[str, str], float]:
