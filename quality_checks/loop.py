@@ -18,6 +18,7 @@ from tier_assets.rounds import round_in_force, rounds
 from tier_assets.steering import last_step, steering_run
 
 CONTROL: Final = "control"
+REFERENCED: Final = ("doc_id", "reference_version")
 DRAW: Final = "draw"  # policy of those rows of `mixtures` that a draw wrote
 WEIGHT_ERROR: Final = 1e-6
 # MATES learns a new model every 10,000 steps (arXiv 2406.06046).
@@ -38,18 +39,23 @@ def references_hold_their_ancestors_out(lake: Lake, tier: str, partition: Partit
 
 
 def held_out_documents_are_not_probed(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
-    """A probe of a document that is held out for the very reference that it was probed against."""
-    probes = lake.scan("influence_probes").filter(_is_in(partition)).select("doc_id", "reference_version", "kind")
-    held = _held_out(lake, partition)
-    return _found(probes.join(held, on=["doc_id", "reference_version"]), "its {} probe", "kind")
+    """A probe of a document that is held out for the very reference that it was probed against, but for the probes of
+    models that are not in force."""
+    probes = lake.scan("influence_probes").filter(_is_in(partition))
+    models = lake.scan("influence_models").select("model_version", "checkpoint")
+    in_force = pl.col("model_version") == (round_in_force(lake).model_version or "")
+    left = models.filter(~in_force).join(models.filter(in_force), on="checkpoint", how="anti")
+    held = probes.join(left, on="checkpoint", how="anti").join(_held_out(lake, partition), on=REFERENCED)
+    return _found(held, "its {} probe", "kind")
 
 
 def held_out_documents_bear_no_influence(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
-    """A prediction for a document that is held out for the reference that the model learnt."""
-    models = lake.scan("influence_models").select("model_version", "reference_version")
-    scores = lake.scan("influence_scores", partition).select("doc_id", "model_version").join(models, on="model_version")
-    held = _held_out(lake, partition)
-    return _found(scores.join(held, on=["doc_id", "reference_version"]), "its score by {}", "model_version")
+    """A prediction, by the model in force, for a document that is held out for the reference that the model learnt."""
+    model = round_in_force(lake).model_version or "none"
+    learnt = lake.scan("influence_models").filter(pl.col("model_version") == model)
+    scores = lake.scan("influence_scores", {"model_version": model, **partition}).select("doc_id", "model_version")
+    held = scores.join(learnt.select("model_version", "reference_version"), on="model_version")
+    return _found(held.join(_held_out(lake, partition), on=REFERENCED), "its score by {}", "model_version")
 
 
 def held_out_documents_are_not_drawn(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:

@@ -149,6 +149,24 @@ def test_held_out_document_that_bears_influence_fails_for_its_own_reference_only
     assert failing(turned) == {}
 
 
+def test_probes_and_scores_of_a_model_that_is_not_in_force_are_not_judged(turned: Lake) -> None:
+    model = {"run": "r", "step": 100, "reference_version": "v1", "drift": 0.2}
+    models = [model | {"model_version": "m1", "checkpoint": "c1"}, model | {"model_version": "m2", "checkpoint": "c2"}]
+    probes = [{"doc_id": "d3", **NEWS, "reference_version": "v1", "kind": "true", "checkpoint": "c1"}]
+    write(turned, "influence_probes", probes)
+    write(turned, "influence_models", models)
+    place = {"model_version": "m1", **NEWS}
+    write(turned, "influence_scores", [{"doc_id": i, "score": 0.5} for i in ("d0", "d1", "d2", "d3")], place)
+    broken = {"held_out_documents_are_not_probed": ["d3"], "held_out_documents_bear_no_influence": ["d3"]}
+    assert failing(turned) == broken
+    log(turned, "influence_rounds", [{"round": 3, "kind": "influence", "model_version": "m2", "opened_at": START}])
+    assert failing(turned) == {}
+    write(turned, "influence_models", [models[0], models[1] | {"checkpoint": "c1"}])
+    assert failing(turned) == {"held_out_documents_are_not_probed": ["d3"]}
+    write(turned, "influence_models", [])
+    assert failing(turned) == {"held_out_documents_are_not_probed": ["d3"]}
+
+
 def test_held_out_document_that_is_drawn_fails_where_the_draw_knew_it(turned: Lake) -> None:
     drawn(turned, "s2", {"d1": "cynical", "d3": "control"})
     assert failing(turned) == {"held_out_documents_are_not_drawn": ["d3"]}
