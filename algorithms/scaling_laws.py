@@ -149,15 +149,16 @@ def intervals(
     likelihood_DG /= likelihood_DG.sum(1, keepdims=True)
     average_D1 = (likelihood_DG * slope_DG).sum(1, keepdims=True)
     spread_DG = var_slope_DG + (slope_DG - average_D1) ** 2
-    epsilon_D2 = _reach(profile.epsilon_DG, var_epsilon_DG, deviance_DG, scale.limit_D1)
+    alpha_D2, left_DG = _crossings(profile.alpha_DG, deviance_DG, scale.limit_D1), scale.limit_D1 - deviance_DG
+    epsilon_D2 = _reach(profile.epsilon_DG, var_epsilon_DG, left_DG, profile, alpha_D2)
     # A loss that does not rise has its floor below its mean, but for the mean's own error.
     weight_D1 = curves.w_DT.sum(1, keepdims=True)
     mean_D1 = (curves.w_DT * curves.y_DT).sum(1, keepdims=True) / weight_D1
     ceiling_D1 = np.exp(mean_D1 + np.sqrt(scale.limit_D1 / (scale.precision_D1 * weight_D1)))
     return Intervals(
         np.clip(epsilon_D2, bounds.min_epsilon, ceiling_D1),
-        _crossings(profile.alpha_DG, deviance_DG, scale.limit_D1),
-        np.minimum(_reach(slope_DG, var_slope_DG, deviance_DG, scale.limit_D1), 0.0),
+        alpha_D2,
+        np.minimum(_reach(slope_DG, var_slope_DG, left_DG, profile, alpha_D2), 0.0),
         average_D1[:, 0],
         np.sqrt((likelihood_DG * spread_DG).sum(1)),
     )
@@ -229,13 +230,14 @@ def _conditional(curves: Curves, fits: Fits, scale: _Scale, bounds: Bounds) -> t
     return var_epsilon_DG / scale.precision_D1, np.where(bound_DG, 1 / sxx, s / spread) / scale.precision_D1
 
 
-def _reach(value_DG: Floats, variance_DG: Floats, deviance_DG: Floats, limit_D1: Floats) -> Floats:
+def _reach(value_DG: Floats, variance_DG: Floats, left_DG: Floats, profile: Fits, alpha_D2: Floats) -> Floats:
     """The interval [D, 2] where a value's profile is under the limit: of each alpha, what it leaves to the rest."""
-    left_DG = limit_D1 - deviance_DG
     reach_DG = np.sqrt(variance_DG * np.maximum(left_DG, 0.0))
     low_D = np.where(left_DG >= 0, value_DG - reach_DG, np.inf).min(1)
     high_D = np.where(left_DG >= 0, value_DG + reach_DG, -np.inf).max(1)
-    return np.stack((low_D, high_D), 1)
+    # At alpha's own ends nothing is left; they lie between the profile's points.
+    ends_D2 = np.stack([np.interp(*row) for row in zip(alpha_D2, profile.alpha_DG, value_DG)])
+    return np.stack((np.minimum(low_D, ends_D2.min(1)), np.maximum(high_D, ends_D2.max(1))), 1)
 
 
 def _crossings(alpha_DG: Floats, deviance_DG: Floats, limit_D1: Floats) -> Floats:

@@ -11,7 +11,7 @@ fixed point pi = rho has w_k dL_k/d(own tokens) equal over domains: the best mix
     target  w_k                                  q_k, the target's own mix
     mean    1 / K                                1 / K
     prior   the prior                            the prior
-    worst   exp(L_k / (a tenth of the mean))     1 / K
+    worst   exp(L_k / (a tenth of the mean))     1 / K, where also domains stay that do not surely fall
 
 v_k is averaged over the law's profile (scaling_laws) and drawn to the mean over domains as far as its deviation says:
 v_k <- mean + (v_k - mean) t^2 / (t^2 + s_k^2), t^2 the variance between domains less that of the noise. So equal
@@ -34,6 +34,7 @@ CAPACITY: Final = 128
 MIN_BINS: Final = 8
 RATE: Final = 0.3
 TRUST: Final = 3.0
+SURE: Final = 2.0  # deviations from 0
 _TEMPERATURE: Final = 0.1
 
 
@@ -107,8 +108,15 @@ def preferred(
     laws: Laws, speeds: Intervals, tokens: float, target: str, mix_K: Floats, prior_K: Floats, total: float
 ) -> Floats:
     """rho of domains with a law after `tokens`, [K], sums to `total`."""
-    speed_K = shrunk(np.maximum(-speeds.slope_D, 0.0), speeds.slope_std_D)
-    return trusted(target_shares(target, laws, tokens, prior_K) * speed_K, mix_K, total)
+    fast_K = -speeds.slope_D
+    speed_K = shrunk(np.maximum(fast_K, 0.0), speeds.slope_std_D)
+    wanted_K = target_shares(target, laws, tokens, prior_K) * speed_K
+    flat_K = fast_K < SURE * speeds.slope_std_D
+    if target != "worst" or flat_K.all():
+        return trusted(wanted_K, mix_K, total)
+    rho_K = mix_K / mix_K.sum() * total
+    rho_K[~flat_K] = trusted(wanted_K[~flat_K], mix_K[~flat_K], total - float(rho_K[flat_K].sum()))
+    return rho_K
 
 
 def target_shares(target: str, laws: Laws, tokens: float, prior_K: Floats) -> Floats:

@@ -118,7 +118,7 @@ def draw(runs: list[Fitted], file: Path) -> None:
     from matplotlib import pyplot
 
     with matplotlib.rc_context({"svg.hashsalt": "laws"}):
-        figure, axes = pyplot.subplots(len(runs), figsize=(10, 4.5 * len(runs)), squeeze=False)
+        figure, axes = pyplot.subplots(len(runs), figsize=(10, 4.5 * len(runs)), squeeze=False, layout="constrained")
         for panel, fitted in zip(axes[:, 0], runs):
             _panel(panel, fitted)
         figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
@@ -149,6 +149,7 @@ def _panel(axes: Axes, fitted: Fitted) -> None:
             label = f"{domain}: {epsilon:.3g} + {beta:.3g} n^-{alpha:.3g}"
         axes.plot([], [], color=colour, label=label)
     axes.set_title(f"{fitted.run}: loss by tokens, and the laws")
+    axes.set_xscale("log")
     axes.set_xlabel("tokens seen in the run")
     axes.set_ylabel("nats a token")
     axes.grid(alpha=0.3)
