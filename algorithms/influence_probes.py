@@ -7,23 +7,28 @@ s, with R the mean loss of the reference:
 
 One step and one evaluation of the whole reference a sample; weights and state go back between samples.
 
-**First-order probe** (ours). AdamW divides the gradient by sqrt(v), v the second moment with its bias removed. To first
-order effect(x) = c - lr a <grad R, grad L_x / sqrt(v)>, c the same for all samples and a the weight of the new gradient
-in the momentum. So all samples are scored along one direction d, by a central difference of their own losses:
+**First-order probe** (ours). AdamW divides the momentum by sqrt(v), v the second moment with its bias removed. A step
+on x is the step that momentum and decay make by themselves, to theta', and the part of x. To first order
 
-    d         = grad R / max(sqrt(v), q),     q = FLOOR's quantile of sqrt(v) where v > 0
+    effect(x) = R(theta') - R(theta) - lr a <grad R(theta'), grad L_x(theta) / sqrt(v)>,
+
+a the weight of a new gradient in the momentum. The first two terms are the same for all x and are left out; the third
+is the slope of L_x along one direction d, taken by a central difference:
+
+    d         = grad R(theta') / max(sqrt(v), q),    q = FLOOR's quantile of sqrt(v) where v > 0
     slope(x)  = (L_x(theta + h d) - L_x(theta - h d)) / 2h,    h = LENGTH |theta| / |d|
     effect(x) = -lr a slope(x)
 
-Two forward passes a sample, no gradient but that of the reference, once. Without the floor q some hundred weights of
-sqrt(v) near 0 make up nearly all of d; without moments (no optimizer state) d = grad R, the plain gradient.
+Two forward passes a sample, over the first READ of its tokens, and no gradient but that of the reference, once. Without
+moments (no optimizer state) there is no theta', and d = grad R(theta), the plain gradient.
 
-In: tensors a weight, losses by a function. Out: effects in nats a token, below 0 helps. Memory: three times
-the weights. Where we differ from MATES: it has true probes alone.
+In: a tensor a weight, losses by a function. Out: slopes in nats a token. Memory: three times the weights. Where we
+differ from MATES: it has true probes alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -36,19 +41,33 @@ if TYPE_CHECKING:
 
 Values = npt.NDArray[np.float64]
 
+# Measured at a rate of 4e-3 by `benchmarks.probes` and, to choose them, on other seeds: see docs/experiments.md.
 FLOOR: Final = 0.1
 LENGTH: Final = 1e-2
+READ: Final = 0.8
 # A quantile of more than these is taken of every n-th: a sort of all would cost more than the probes of a large model.
 QUANTILE_OF: Final = 1 << 22
 
 
-def direction(gradient: Sequence[torch.Tensor], moments: Sequence[torch.Tensor] | None) -> list[torch.Tensor]:
-    """d, a tensor a weight: the gradient, divided by the root of the floored second `moments` where there are any."""
+def direction(
+    gradient: Sequence[torch.Tensor], moments: Sequence[torch.Tensor] | None, floor: float = FLOOR
+) -> list[torch.Tensor]:
+    """d, a tensor a weight: the gradient, divided by the root of the second `moments` where there are any; roots below
+    the quantile `floor` are taken for it."""
     roots = [moment.sqrt() for moment in moments or ()]
-    floor = quantile(roots, FLOOR)
-    if floor is None:
+    least = quantile(roots, floor)
+    if least is None:
         return list(gradient)
-    return [slope / root.clamp_min(floor) for slope, root in zip(gradient, roots, strict=True)]
+    return [slope / root.clamp_min(least) for slope, root in zip(gradient, roots, strict=True)]
+
+
+def read(length: int) -> int:
+    """How many of a chunk's `length` tokens a first-order probe reads: READ of those it predicts, one before them.
+
+    >>> read(129)
+    104
+    """
+    return 1 + math.ceil(READ * (length - 1))
 
 
 def quantile(tensors: Sequence[torch.Tensor], share: float) -> float | None:
@@ -106,4 +125,4 @@ def shifted(weights: Sequence[torch.Tensor], along: Sequence[torch.Tensor], size
                 tensor.copy_(old)
 
 
-__all__ = ["FLOOR", "LENGTH", "direction", "norm", "quantile", "shifted", "slopes"]
+__all__ = ["FLOOR", "LENGTH", "READ", "direction", "norm", "quantile", "read", "shifted", "slopes"]

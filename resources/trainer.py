@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 Losses = npt.NDArray[np.float64]
 Hidden = npt.NDArray[np.float32]
 
-# Logits of a batch without training, the largest array, in fp32 16 MB on a CPU and 1 GB on a GPU. On a CPU more gains
-# nothing: 16 chunks of 128 tokens and a vocabulary of 2,048 take 1.1 ms a chunk, 8 take 1.2.
-EVALUATED_LOGITS: Final = {"cpu": 1 << 22, "cuda": 1 << 28}
-# glibc's codes and limits: blocks from 32 MB on come from the kernel, and 256 MB may stay free at the heap's end.
+# Logits of a batch without training, the largest array: in fp32 32 MB on a CPU and 1 GB on a GPU.
+EVALUATED_LOGITS: Final = {"cpu": 1 << 23, "cuda": 1 << 28}
+# glibc's codes and limits: blocks above 64 MB come from the kernel, and 256 MB may stay free at the heap's end.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT_BYTES, MAPPED_BYTES = 256 << 20, 32 << 20
+KEPT_BYTES, MAPPED_BYTES = 256 << 20, 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +205,18 @@ class Trainer:
                 found.append(hidden.float().mean(dim=1).cpu().numpy())
         return np.concatenate(found) if found else np.empty((0, self.model.config.hidden_size), np.float32)
 
+    def coast(self, lr: float) -> None:
+        """One optimizer step without a gradient: what momentum and weight decay do by themselves."""
+        import torch
+
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        for weights in self.weights:
+            weights.grad = torch.zeros_like(weights)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.num_steps += 1
+
     def gradient(self, chunks_NC: Tokens) -> list[torch.Tensor]:
         """The gradient of the mean loss of `chunks_NC`, a tensor a weight, in the order of `weights`."""
         self._optimizer.zero_grad(set_to_none=True)
@@ -269,7 +280,7 @@ class Trainer:
         return losses.view(ids.shape[0], -1)
 
     def _batches(self, chunks_NC: Tokens) -> Iterator[Tokens]:
-        logits = chunks_NC.shape[1] * self.model.config.vocab_size
+        logits = (chunks_NC.shape[1] - 1) * self.model.config.vocab_size
         rows = max(1, EVALUATED_LOGITS[self.device.type] // logits)
         for start in range(0, len(chunks_NC), rows):
             yield chunks_NC[start : start + rows]

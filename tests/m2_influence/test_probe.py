@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,14 @@ from tier_assets.m2_influence.probe import KINDS, Kind, probe
 TINY = ModelSettings(vocab=32, context=8, width=16, layers=1, heads=2)
 
 
-def counting(count: int, by: int, seed: int = 0) -> Tokens:
+def counting(count: int, by: int, seed: int = 0, length: int = 9) -> Tokens:
     """Counting up from anywhere by a stride: each stride is a language of its own."""
     starts = np.random.default_rng(seed).integers(0, 32, count)
-    return ((starts[:, None] + by * np.arange(9)) % 32).astype(np.int32)
+    return ((starts[:, None] + by * np.arange(length)) % 32).astype(np.int32)
 
 
-def mixed(seed: int) -> Tokens:
-    return np.concatenate([counting(4, 1, seed), counting(4, 3, seed), counting(4, 5, seed)])
+def mixed(seed: int, length: int = 9) -> Tokens:
+    return np.concatenate([counting(4, by, seed, length) for by in (1, 3, 5)])
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +57,19 @@ def test_probe_sample_identical_to_the_reference_helps_most(trainer: Trainer, ki
     assert found.effect_N[-1] < 0
 
 
-def test_probe_kinds_agree_at_a_small_rate(trainer: Trainer) -> None:
-    chunks = np.concatenate([mixed(seed) for seed in range(20, 26)])
-    true, first_order = (probe(trainer, chunks, counting(8, 3), 1e-3, kind) for kind in ("true", "first_order"))
-    assert spearmanr(true.effect_N, first_order.effect_N).statistic > 0.75
+def test_probe_kinds_agree_at_a_small_rate() -> None:
+    # Smaller models or rates drown in the rounding of bf16: at 16 wide, context 8 and a rate of 1e-4 nothing is left.
+    trainer = Trainer(replace(TINY, context=16, width=32), OptimizerSettings(), 0)
+    for step in range(100):
+        trainer.step(mixed(step, length=17), 3e-3)
+    chunks = np.concatenate([mixed(seed, length=17) for seed in range(120, 124)])
+    reference = counting(8, 3, seed=77, length=17)
+    true, first_order = (probe(trainer, chunks, reference, 2e-3, kind) for kind in KINDS)
+    assert spearmanr(true.effect_N, first_order.effect_N).statistic > 0.9
 
 
 @pytest.mark.parametrize(
-    ("kind", "flops"), [("true", 2 * 6 * 8 + 3 * 2 * 4 * 8), ("first_order", 2 * 4 * 8 + 6 * 4 * 8)]
+    ("kind", "flops"), [("true", 2 * 6 * 8 + 3 * 2 * 4 * 8), ("first_order", 2 * 4 * 7 + 6 * 4 * 8)]
 )
 def test_probe_flops_count_passes_over_chunks_and_reference(trainer: Trainer, kind: Kind, flops: int) -> None:
     found = probe(trainer, counting(2, 1), counting(4, 1), 1e-3, kind)

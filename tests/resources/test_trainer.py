@@ -65,8 +65,8 @@ def test_token_losses_in_batches_are_those_of_each_chunk_and_teach_nothing(monke
     trainer, _ = trained(0, 3)
     whole = trainer.token_losses(chunks(5, count=7))
     assert whole.shape == (7, 8)
-    # Two chunks of 9 tokens at a time, logits of 32 each.
-    monkeypatch.setattr("resources.trainer.EVALUATED_LOGITS", dict.fromkeys(("cpu", "cuda"), 2 * 9 * 32))
+    # Two chunks at a time, of 8 tokens to predict and 32 logits each.
+    monkeypatch.setattr("resources.trainer.EVALUATED_LOGITS", dict.fromkeys(("cpu", "cuda"), 2 * 8 * 32))
     np.testing.assert_allclose(trainer.token_losses(chunks(5, count=7)), whole, atol=0.02)
     assert trainer.token_losses(chunks(5, count=0)).shape == (0, 8)
     assert trainer.num_steps == 3
@@ -301,7 +301,7 @@ def test_hidden_means_are_one_vector_a_chunk_and_teach_nothing(monkeypatch: pyte
     assert whole.shape == (7, 16)
     assert whole.dtype == np.float32
     assert trainer.fingerprint() == before
-    monkeypatch.setattr("resources.trainer.EVALUATED_LOGITS", dict.fromkeys(("cpu", "cuda"), 2 * 9 * 32))
+    monkeypatch.setattr("resources.trainer.EVALUATED_LOGITS", dict.fromkeys(("cpu", "cuda"), 2 * 8 * 32))
     np.testing.assert_allclose(trainer.hidden_means(chunks(5, count=7)), whole, atol=0.02)
     assert trainer.hidden_means(chunks(5, count=0)).shape == (0, 16)
 
@@ -311,7 +311,7 @@ def test_gradient_in_batches_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatc
 
     trainer, _ = trained(0, 3)
     whole = trainer.gradient(chunks(5, count=7))
-    monkeypatch.setattr("resources.trainer.EVALUATED_LOGITS", dict.fromkeys(("cpu", "cuda"), 2 * 9 * 32))
+    monkeypatch.setattr("resources.trainer.EVALUATED_LOGITS", dict.fromkeys(("cpu", "cuda"), 2 * 8 * 32))
     for part, expected in zip(trainer.gradient(chunks(5, count=7)), whole, strict=True):
         torch.testing.assert_close(part, expected, rtol=0.1, atol=2e-3)
     assert all(weights.grad is None for weights in trainer.weights)
