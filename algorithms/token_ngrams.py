@@ -135,6 +135,14 @@ def _buffers(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(data or b"", dtype=np.uint8), offsets_N1
 
 
+@numba.njit(cache=True, inline="always")
+def _boundary(data, i):  # type: ignore[no-untyped-def]
+    """The beginning of the character that byte `i` is of."""
+    while data[i] & 0xC0 == 0x80:
+        i -= 1
+    return i
+
+
 @numba.njit(cache=True)
 def _read(data, start, end, kinds, byte_V, pair_P, rank_P, token_P, keys, begins, ends, store, used, out):  # type: ignore[no-untyped-def]
     """Writes the tokens of `data[start:end]` to `out`; returns how many. `used` counts entries and stored tokens."""
@@ -146,7 +154,8 @@ def _read(data, start, end, kinds, byte_V, pair_P, rank_P, token_P, keys, begins
             stop = i + 1
             while stop < end and data[stop] & 0xC0 == 0x80:
                 stop += 1
-        stop = min(stop, i + MAX_BYTES)
+        if stop - i > MAX_BYTES:
+            stop = _boundary(data, i + MAX_BYTES)
         key = SEED
         for byte in range(i, stop):
             key = (key ^ np.uint64(data[byte])) * PRIME
@@ -191,7 +200,9 @@ def _columns(data, offsets, max_bytes, kinds, byte_V, pair_P, rank_P, token_P, s
     used, tokens = np.zeros(2, np.int64), np.empty(max_bytes, np.int64)
     at = 0
     for n in range(num):
-        end = min(offsets[n + 1], offsets[n] + max_bytes)
+        end = offsets[n + 1]
+        if end - offsets[n] > max_bytes:
+            end = _boundary(data, offsets[n] + max_bytes)
         count = _read(
             data, offsets[n], end, kinds, byte_V, pair_P, rank_P, token_P, keys, begins, ends, store, used, tokens
         )
@@ -234,12 +245,10 @@ def _predict(  # type: ignore[no-untyped-def]
             start = offsets[n]
             if part > 0:
                 start += part * (length - window_bytes) // (parts - 1)
-                # Not from within a character.
-                while start < offsets[n + 1] and data[start] & 0xC0 == 0x80:
-                    start += 1
-            end = min(offsets[n + 1], start + window_bytes)
-            while end < offsets[n + 1] and data[end] & 0xC0 == 0x80:
-                end -= 1
+                start = _boundary(data, start)
+            end = offsets[n + 1]
+            if end - start > window_bytes:
+                end = _boundary(data, start + window_bytes)
             count = _read(
                 data, start, end, kinds, byte_V, pair_P, rank_P, token_P, keys, begins, ends, store, used, tokens
             )

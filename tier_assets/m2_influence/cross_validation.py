@@ -24,10 +24,12 @@ CRITICAL: Final = 1.645
 
 
 class Learner(Protocol):
-    """Learns a target from rows that it holds; `flops` is what this has cost so far."""
+    """Learns a target from rows that it holds; `flops` is what this has cost so far. `refits`: cheap enough to be
+    learnt once more for every domain."""
 
     settings: tuple[float, ...]
     flops: float
+    refits: bool
 
     def learn(self, rows: np.ndarray, target: np.ndarray, setting: float) -> Arrays:
         """What was learnt from `rows`, whose targets are `target` [len(rows)], at one of `settings`."""

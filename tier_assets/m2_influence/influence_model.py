@@ -1,8 +1,9 @@
 """Influence models: from some thousand probed windows to the influence of every document (MATES, arXiv 2406.06046).
 
 In: labels, the scores of probes with the text of the probed window. Out: `Fitted`: an artefact that `load` reads, and
-how well it did on labels that it had not seen. Two kinds behind one interface: `ngram_ridge` reads the text alone and
-is the default, `hidden_ridge` reads the training model's mean hidden states beside it.
+how well it did on labels that it had not seen. Three kinds behind one interface: `ngram_ridge` reads the text alone and
+is the default, `hidden_ridge` reads the training model's mean hidden states beside it, `encoder` is a fine-tuned
+sentence encoder, as published.
 
     score(d)       = intercept + slope * value(d), the regression of the labels on values out of fold
     uncertainty(d) = standard deviation of the errors out of fold in the domain of d, drawn towards that of all domains
@@ -20,17 +21,19 @@ import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 
-from tier_assets.m2_influence import cross_validation, ngram_ridge
+from tier_assets.m2_influence import cross_validation, encoder_model, ngram_ridge
 from tier_assets.m2_influence.cross_validation import Arrays, Learner
+from tier_assets.m2_influence.encoder_model import EncoderLearner, EncoderModel
 from tier_assets.m2_influence.ngram_ridge import NgramModel, NgramRidge
 
-Kind = Literal["ngram_ridge", "hidden_ridge"]
-KINDS: Final[tuple[Kind, ...]] = ("ngram_ridge", "hidden_ridge")
+Kind = Literal["ngram_ridge", "hidden_ridge", "encoder"]
+KINDS: Final[tuple[Kind, ...]] = ("ngram_ridge", "hidden_ridge", "encoder")
 MIN_LABELS: Final = 50
 DECIMALS: Final = 4
 PRIOR_LABELS: Final = 20
@@ -52,8 +55,8 @@ DEFAULT: Final = Settings()
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """A model and its rank correlations with labels that it had not seen: over all, the mean within domains, with whole
-    domains left out (None with one domain), and that of the domains' means alone. `beats_domain_mean`: within domains
-    it is better than chance at 95%, one-sided; else `refused` says why not."""
+    domains left out (None with one domain, and for an encoder), and that of the domains' means alone.
+    `beats_domain_mean`: within domains it is better than chance at 95%, one-sided; else `refused` says why not."""
 
     artefact: bytes
     version: str
@@ -75,7 +78,7 @@ class Model:
 
     kind: Kind
     version: str
-    regression: NgramModel
+    regression: NgramModel | EncoderModel
     slope: float
     intercept: float
     errors: dict[str, float]
@@ -86,6 +89,7 @@ class Model:
         texts: pl.Series,
         domains: pl.Series,
         hidden_ND: np.ndarray | None = None,
+        encoder: Path | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Score and uncertainty of each document, in the unit of the labels, rounded to 1e-4.
 
@@ -94,8 +98,11 @@ class Model:
         """
         if len(texts) != len(domains):
             raise ValueError(f"{len(texts)} texts need as many domains, got {len(domains)}")
-        states = _states(hidden_ND, len(texts)) if self.kind == "hidden_ridge" else None
-        values = self.regression.predict(texts, domains, states)
+        if isinstance(self.regression, EncoderModel):
+            values = self.regression.predict(texts, _folder(encoder))
+        else:
+            states = _states(hidden_ND, len(texts)) if self.kind == "hidden_ridge" else None
+            values = self.regression.predict(texts, domains, states)
         errors = np.array([self.errors.get(name, self.unknown_error) for name in domains], np.float64)
         return np.round(self.intercept + self.slope * values, DECIMALS), np.round(errors, DECIMALS)
 
@@ -104,12 +111,14 @@ def fit(
     labels: pl.DataFrame,
     settings: Settings = DEFAULT,
     hidden_ND: np.ndarray | None = None,
+    encoder: Path | None = None,
     tokenizer: str | None = None,
 ) -> Fitted:
     """Learns `score` (standard deviations) from labels [doc_id, domain, text, score].
 
     Args:
         hidden_ND: the training model's mean hidden states of the labels' texts, for `hidden_ridge`.
+        encoder: the folder of a Hugging Face encoder, for `encoder`; prediction needs the same one.
         tokenizer: the contents of the training model's tokenizer.json: its tokens say most of what it will learn.
 
     Raises:
@@ -120,7 +129,7 @@ def fit(
     _check(labels)
     labels = labels.select(COLUMNS)
     target, domains = labels["score"].to_numpy().astype(np.float64), labels["domain"].to_numpy()
-    learner = _learner(labels, settings, hidden_ND, tokenizer)
+    learner = _learner(labels, settings, hidden_ND, encoder, tokenizer)
     fold = cross_validation.folds_of(labels["doc_id"], settings.folds)
     unseen = cross_validation.out_of_fold(learner, target, domains, fold)
     across = _across(learner, target, domains, unseen.setting)
@@ -167,7 +176,7 @@ def load(artefact: bytes) -> Model:
         return Model(
             header["kind"],
             _version(artefact),
-            NgramModel(arrays),
+            EncoderModel(arrays) if header["kind"] == "encoder" else NgramModel(arrays),
             header["slope"],
             header["intercept"],
             header["errors"],
@@ -178,7 +187,10 @@ def load(artefact: bytes) -> Model:
 
 
 def predict_flops(kind: Kind, num_documents: int, num_tokens: int, parameters: int = 0) -> float:
-    """Arithmetic of predicting a pool, at most; `hidden_ridge` runs the training model over it, of `parameters`."""
+    """Arithmetic of predicting a pool, at most; `parameters` are those of the network that runs over it, if any: the
+    training model for `hidden_ridge`, else the encoder."""
+    if kind == "encoder":
+        return encoder_model.predict_flops(num_documents, num_tokens, parameters)
     text = ngram_ridge.predict_flops(num_tokens)
     return text if kind == "ngram_ridge" else text + 2.0 * parameters * num_tokens
 
@@ -212,9 +224,17 @@ def _check(labels: pl.DataFrame) -> None:
         raise ValueError(f"all {len(labels)} labels have the same score, {score[0]:g}: there is nothing to learn")
 
 
-def _learner(labels: pl.DataFrame, settings: Settings, hidden_ND: np.ndarray | None, tokenizer: str | None) -> Learner:
+def _learner(
+    labels: pl.DataFrame,
+    settings: Settings,
+    hidden_ND: np.ndarray | None,
+    encoder: Path | None,
+    tokenizer: str | None,
+) -> Learner:
     if not labels["text"].str.contains(r"\S").any():
         raise ValueError("no label has any text")
+    if settings.kind == "encoder":
+        return EncoderLearner(labels["text"], _folder(encoder))
     states = _states(hidden_ND, len(labels)) if settings.kind == "hidden_ridge" else None
     return NgramRidge(labels["text"], labels["domain"], settings.ridges, tokenizer, states)
 
@@ -228,8 +248,16 @@ def _states(hidden_ND: np.ndarray | None, num: int) -> np.ndarray:
     return hidden_ND
 
 
+def _folder(encoder: Path | None) -> Path:
+    if encoder is None or not (encoder / "config.json").exists():
+        raise ValueError(f"the kind `encoder` needs the folder of a Hugging Face encoder, got {encoder}")
+    return encoder
+
+
 def _across(learner: Learner, target: np.ndarray, domains: np.ndarray, setting: float) -> np.ndarray | None:
-    return cross_validation.left_out(learner, target, domains, setting) if len(np.unique(domains)) > 1 else None
+    if not learner.refits or len(np.unique(domains)) < 2:
+        return None
+    return cross_validation.left_out(learner, target, domains, setting)
 
 
 def _line(values: np.ndarray, target: np.ndarray) -> tuple[float, float]:

@@ -47,6 +47,8 @@ TOKEN_BYTES: Final = 4.0
 class NgramRidge:
     """Learns from `texts` and `domains` [N], and `hidden_ND` where given; a learner of `cross_validation`."""
 
+    refits = True
+
     def __init__(
         self,
         texts: pl.Series,
