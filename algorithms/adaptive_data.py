@@ -1,23 +1,23 @@
 """Adaptive Data Optimization as published: how often to draw each domain, from the power laws of its loss.
 
 arXiv 2410.11820, section 3 and Algorithm 1, constants and order of steps as in the authors' code
-(github.com/yidingjiang/ado, src/data_selectors/ado.py). After every optimizer step t:
+(github.com/yidingjiang/ado, src/data_selectors/ado.py). After optimizer step t, from 1:
 
     h_k     <- .9 h_k + .1 (share of domain k in the batch)                    credit's memory
     rho_k   prop. to  mu_k * sqrt(h_k (1 - h_k)) * (-dL_k/dn), at least .01     preference
     pi_k    =  .9 avg_k + .1 rho_k                                             weights of the next batch
-    avg_k   <- avg_k + (rho_k - avg_k) / (t + 1)
+    avg_k   <- avg_k + (rho_k - avg_k) / t
     -dL_k/dn = max(alpha_k, .05) (L_k(n) - epsilon_k) / n
 
     symbol  meaning
     mu      prior: the domains' shares of the tokens, or uniform
     n       sequences of 1,024 tokens seen in the run, of all domains
-    L_k(n)  epsilon_k + beta_k n^-alpha_k, fitted every 1,000 steps from step 1,000 on, to every tenth of the steps
-            from 1,000 on, smoothed (Savitzky and Golay, cubic, 101 steps)
+    L_k(n)  epsilon_k + beta_k n^-alpha_k, fitted every 1,000 steps, to every tenth of the steps after the first 1,000,
+            smoothed (Savitzky and Golay, cubic, 101 steps)
 
-Where we differ: the paper writes the credit as h^s, the code (and this) as sqrt(h (1 - h)); the fit's bounds are hard
-(see scaling_laws); beyond CAPACITY points every second one is left out, so memory stays the same; and a run shorter
-than 101 steps is smoothed over what there is.
+The paper's text has h^.5 for the credit's sqrt(h (1 - h)). Where we differ from the code: the fit's bounds are hard (see scaling_laws); no law is fitted to fewer than four points (the authors'
+first one sees a single point); beyond CAPACITY points every second one is left out, so memory stays the same; and a
+run shorter than 101 steps is smoothed over what there is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any, Final
 import numpy as np
 
 from algorithms.scaling_laws import PUBLISHED_BOUNDS, PUBLISHED_DELTA, fit
-from algorithms.variable_projection import Floats, problem
+from algorithms.variable_projection import MIN_POINTS, Floats, problem
 
 SEQUENCE_TOKENS: Final = 1024
 CAPACITY: Final = 512
@@ -70,9 +70,10 @@ class PublishedRule:
         """
         if counts_K.sum() > 0:
             self._history_K = _KEEP * self._history_K + (1 - _KEEP) * counts_K / counts_K.sum()
-        self._early += step < self._warmup and not np.isnan(losses_K).all()
+        self._early += step <= self._warmup and not np.isnan(losses_K).all()
         self._remember(tokens, losses_K)
-        if step > self._warmup and step // self._fit_every > self._last_step // self._fit_every:
+        # The authors count steps from 0.
+        if step > self._warmup and (step - 1) // self._fit_every > (self._last_step - 1) // self._fit_every:
             self._fit(step)
         self._last_step = step
         if self._laws_3K is None:
@@ -86,7 +87,7 @@ class PublishedRule:
         wanted_K = np.maximum(wanted_K / wanted_K.sum(), _FLOOR)
         wanted_K /= wanted_K.sum()
         weights_K: Floats = _KEEP * self._average_K + (1 - _KEEP) * wanted_K
-        self._average_K = self._average_K + (wanted_K - self._average_K) / (step + 1)
+        self._average_K = self._average_K + (wanted_K - self._average_K) / step
         return weights_K
 
     def state(self) -> dict[str, Any]:
@@ -137,6 +138,8 @@ class PublishedRule:
         half = _WINDOW // 2 + 1 if len(self._losses_TK) == _WINDOW else 0
         tokens_T, smooth_TK = self._smoothed(half, len(self._losses_TK))
         n_T = np.append(self._kept_T, tokens_T) / SEQUENCE_TOKENS
+        if len(n_T) < MIN_POINTS:
+            return
         curve_KT = np.vstack((self._smooth_TK, smooth_TK)).T
         wrong = [f"{name}: {what}" for name, loss_T in zip(self._domains, curve_KT) if (what := problem(n_T, loss_T))]
         if wrong:

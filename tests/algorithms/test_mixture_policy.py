@@ -80,26 +80,26 @@ def test_target_worst_leads_to_the_highest_loss_that_still_falls() -> None:
 
 def test_published_rule_step_is_the_published_formula() -> None:
     mixing = MixturePolicy(DOMAINS, PRIOR, "ado", warmup_steps=100, fit_every=100)
-    run(mixing, 199)
+    run(mixing, 249)
     rule = mixing._published
     history_K, average_K = rule._history_K.copy(), rule._average_K.copy()
-    weights = mixing.update(law(200 * 7168.0), COUNTS)
+    weights = mixing.update(law(250 * 7168.0), COUNTS)
     assert rule._laws_3K is not None
     epsilon_K, beta_K, alpha_K = rule._laws_3K
-    n, share_K, prior_K = 200 * 7.0, np.array([4, 2, 1]) / 7, np.array([0.6, 0.3, 0.1])
+    n, share_K, prior_K = 250 * 7.0, np.array([4, 2, 1]) / 7, np.array([0.6, 0.3, 0.1])
     history_K = 0.9 * history_K + 0.1 * share_K
     potential_K = np.maximum(alpha_K, 0.05) * (epsilon_K + beta_K * n**-alpha_K - epsilon_K) / n
     rho_K = potential_K * prior_K * (history_K * (1 - history_K)) ** 0.5
     rho_K = np.maximum(rho_K / rho_K.sum(), 0.01)
     rho_K /= rho_K.sum()
     assert list(weights.values()) == pytest.approx(list(0.9 * average_K + 0.1 * rho_K))
-    assert rule._average_K == pytest.approx((1 - 1 / 201) * average_K + rho_K / 201)
+    assert rule._average_K == pytest.approx((1 - 1 / 250) * average_K + rho_K / 250)
 
 
 def test_published_rule_smooths_as_savitzky_and_golay() -> None:
     from scipy.signal import savgol_filter
 
-    mixing = MixturePolicy(["a"], {"a": 1.0}, "ado", warmup_steps=1, fit_every=10_000)
+    mixing = MixturePolicy(["a"], {"a": 1.0}, "ado", warmup_steps=0, fit_every=10_000)
     losses = np.random.default_rng(0).uniform(2, 3, 305)
     for loss in losses:
         mixing.update({"a": float(loss)}, {"a": 1024})
