@@ -15,9 +15,10 @@ arXiv 2410.11820, section 3 and Algorithm 1, constants and order of steps as in 
     L_k(n)  epsilon_k + beta_k n^-alpha_k, fitted every 1,000 steps, to every tenth of the steps after the first 1,000,
             smoothed (Savitzky and Golay, cubic, 101 steps)
 
-The paper's text has h^.5 for the credit's sqrt(h (1 - h)). Where we differ from the code: the fit's bounds are hard (see scaling_laws); no law is fitted to fewer than four points (the authors'
-first one sees a single point); beyond CAPACITY points every second one is left out, so memory stays the same; and a
-run shorter than 101 steps is smoothed over what there is.
+The paper's text has h^.5 for the credit's sqrt(h (1 - h)). Where we differ from the code: the fit's bounds are hard
+(see scaling_laws); no law is fitted to fewer than four points (the authors' first one sees a single point); beyond
+CAPACITY points every second one is left out, so memory stays the same; and a run shorter than 101 steps is smoothed
+over what there is.
 """
 
 from __future__ import annotations
