@@ -228,6 +228,21 @@ def open_encoder(setting: str | None = None) -> Encoder:
     return _opened(folder.resolve(), f"{safe}-{_folder_hash(folder)}")
 
 
+def encoder_folder(setting: str | None = None) -> Path:
+    """The folder of the encoder that `setting` names, as `open_encoder`.
+
+    Raises:
+        ValueError: the setting is no folder with a model, or `off`.
+        RuntimeError: the bundled encoder's package is not installed.
+    """
+    setting = setting_of(setting)
+    if setting == BUNDLED:
+        return bundled_folder()
+    if setting == OFF or not (Path(setting) / "config.json").exists():
+        raise ValueError(f"the encoder is {setting!r}; known: {BUNDLED!r}, a folder with config.json")
+    return Path(setting).resolve()
+
+
 def setting_of(setting: str | None) -> str:
     """The setting that holds: the argument, else LAKE_ENCODER, else `bundled`."""
     return setting or os.environ.get("LAKE_ENCODER") or BUNDLED

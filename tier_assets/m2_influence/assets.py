@@ -168,13 +168,15 @@ def influence_models(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
             raise dg.Failure(f"the checkpoint of step {checkpoint.step} is not probed yet", allow_retries=False)
         labels = labels_of(lake, probes)
         opened = OpenedCheckpoint(checkpoint.folder, settings.max_context)
-        is_hidden = settings.model.kind == "hidden_ridge"
         fitted = influence_model.fit(
-            labels, settings.model, opened.hidden_states(labels["text"]) if is_hidden else None
+            labels,
+            settings.model,
+            *score_assets.read_by(settings.model.kind, opened, labels["text"]),
+            opened.tokenizer_text,
         )
         known = lake.scan("influence_models").filter(pl.col("model_version") != fitted.version)
         drift = drift_of(lake, labels, fitted.artefact)
-        row = model_row(lake, run, checkpoint, opened.trainer.num_parameters, probes, fitted, reads, drift)
+        row = model_row(lake, run, checkpoint, opened, probes, fitted, reads, drift)
         row["cpu_s"] = round(cpu_seconds() - started + float(probes["cpu_s"].sum()), 3)
         new = pl.DataFrame([row], schema=INFLUENCE_MODELS.schema)
         stage.write(pl.concat([known.collect(), new]))
@@ -216,13 +218,13 @@ def model_row(
     lake: Lake,
     run: str,
     checkpoint: Checkpoint,
-    size: int,
+    opened: OpenedCheckpoint,
     probes: pl.DataFrame,
     fitted: influence_model.Fitted,
     reads: list[dict[str, object]],
     drift: float | None,
 ) -> dict[str, object]:
-    """The model's row, but for its CPU seconds; the checkpoint has `size` parameters."""
+    """The model's row, but for its CPU seconds."""
     agreement, num_audited = turn.audit(probes)
     refused = turn.refusal(fitted.spearman_within, fitted.beats_domain_mean, agreement)
     pool = lake.scan("l1_filtered").select(pl.len(), pl.col("num_tokens").sum()).collect()
@@ -231,7 +233,8 @@ def model_row(
     tokens = tokens_between(lake, run, after, checkpoint.step)
     by_kind = dict(probes.group_by("kind").agg(pl.col("flops").sum()).iter_rows())
     kind = turn.settings_of(lake.settings).model.kind
-    predicted = influence_model.predict_flops(kind, pool["len"][0], pool["num_tokens"][0] or 0, size)
+    parameters = score_assets.parameters_read(kind, opened)
+    predicted = influence_model.predict_flops(kind, pool["len"][0], pool["num_tokens"][0] or 0, parameters)
     return {
         "model_version": fitted.version,
         "kind": kind,
@@ -249,7 +252,7 @@ def model_row(
         "drift": drift,
         "flops": by_kind.get("first_order", 0.0) + fitted.flops + predicted,
         "audit_flops": by_kind.get("true", 0.0),
-        "stage_flops": 6.0 * size * tokens if tokens else None,
+        "stage_flops": 6.0 * opened.trainer.num_parameters * tokens if tokens else None,
         "promoted": refused is None,
         "refused": refused,
         "fitted_at": datetime.now(UTC),

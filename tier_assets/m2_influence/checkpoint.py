@@ -26,11 +26,17 @@ class OpenedCheckpoint:
     """
 
     def __init__(self, folder: Path, max_context: int) -> None:
+        self.folder = folder
         self.trainer = Trainer.load(folder)
         self.tokenizer = load_tokenizer(folder)
         config = self.trainer.model.config
         self.length = min(int(config.max_position_embeddings), max_context) + 1
         self.end = end_id(self.tokenizer, config.eos_token_id)
+
+    @property
+    def tokenizer_text(self) -> str:
+        """The contents of the tokenizer's file."""
+        return (self.folder / "tokenizer.json").read_text(encoding="utf-8")
 
     def windows(self, documents: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, Tokens]:
         """As `windows.windows`, with this checkpoint's tokenizer."""

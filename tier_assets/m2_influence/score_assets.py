@@ -1,13 +1,16 @@
 """Predicted influence in Dagster, partition by partition, by the model of the round in force."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from resources.dagster_resources import Gate
+from resources.encoder import encoder_folder
 from resources.lake import Lake
 from resources.progress import bar
 from resources.report import described
@@ -75,15 +78,32 @@ def predictor(lake: Lake, version: str) -> Predictor:
         known = lake.scan("influence_models").select("model_version").collect()["model_version"].to_list()
         raise ValueError(f"no influence model {version!r} in this lake; known: {known}")
     model = influence_model.load(rows["artefact"][0])
-    settings = turn.settings_of(lake.settings)
-    opened = (
-        OpenedCheckpoint(Path(rows["checkpoint"][0]), settings.max_context) if model.kind == "hidden_ridge" else None
-    )
+    opened = None
+    if model.kind == "hidden_ridge":
+        opened = OpenedCheckpoint(Path(rows["checkpoint"][0]), turn.settings_of(lake.settings).max_context)
 
     def predict(texts: pl.Series, domains: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-        return model.predict(texts, domains, None if opened is None else opened.hidden_states(texts))
+        return model.predict(texts, domains, *read_by(model.kind, opened, texts))
 
     return predict
+
+
+def read_by(
+    kind: str, opened: OpenedCheckpoint | None, texts: pl.Series
+) -> tuple[npt.NDArray[np.float32] | None, Path | None]:
+    """What a kind of model reads beside the text: the training model's hidden states, or an encoder's folder."""
+    hidden_ND = opened.hidden_states(texts) if kind == "hidden_ridge" and opened is not None else None
+    return hidden_ND, encoder_folder() if kind == "encoder" else None
+
+
+def parameters_read(kind: str, opened: OpenedCheckpoint) -> int:
+    """Parameters of the network that a kind of model runs over the pool; of n-grams none."""
+    if kind == "encoder":
+        from safetensors import safe_open
+
+        with safe_open(encoder_folder() / "model.safetensors", framework="np") as held:
+            return sum(math.prod(held.get_slice(name).get_shape()) for name in held.keys())
+    return opened.trainer.num_parameters if kind == "hidden_ridge" else 0
 
 
 def predict_partition(lake: Lake, step: Step, partition: Partition, version: str, predict: Predictor, key: str) -> int:

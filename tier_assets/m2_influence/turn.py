@@ -5,13 +5,15 @@ In: measured probes and a fit. Out: rows of `influence_probes`, and the reason f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tier_assets.m2_influence.influence_model import KINDS
 from tier_assets.m2_influence.influence_model import Settings as ModelSettings
 from tier_assets.m2_influence.probe import Probed
 
@@ -39,8 +41,15 @@ DEFAULT: Final = Settings("default", labels=1_000, audited=100, reference_chunks
 
 
 def settings_of(name: str) -> Settings:
-    """The settings of a lake of `smoke` or `default` settings."""
-    return SMOKE if name == SMOKE.name else DEFAULT
+    """The settings of a lake of `smoke` or `default` settings; LAKE_INFLUENCE_MODEL names another kind of model.
+
+    Raises:
+        ValueError: an unknown kind.
+    """
+    kind = os.environ.get("LAKE_INFLUENCE_MODEL") or KINDS[0]
+    if kind not in KINDS:
+        raise ValueError(f"LAKE_INFLUENCE_MODEL is {kind!r}; known: {', '.join(KINDS)}")
+    return replace(SMOKE if name == SMOKE.name else DEFAULT, model=ModelSettings(kind=kind))
 
 
 def probe_rows(windows: pl.DataFrame, probed: Probed, kind: str, **same: str) -> pl.DataFrame:
