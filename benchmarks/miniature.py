@@ -172,7 +172,8 @@ def make(sources: Sources, seed: int, settings: Settings | None = None) -> Minia
     weights = {name: min(MAX_DOMAIN_CHARS, int(texts.str.len_chars().sum())) for name, texts in sources.pool.items()}
 
     def chunks(texts: pl.Series, count: int) -> Tokens:
-        taken = texts.filter(texts.str.len_chars().cum_sum() < (count + 2) * length * CHARS_PER_TOKEN)
+        chars = texts.str.len_chars()
+        taken = texts.filter(chars.cum_sum() - chars < (count + 1) * length * CHARS_PER_TOKEN)
         return pack(encode(tokenizer, taken), length, END_ID)[:count]
 
     def texts_of(chunks_NC: Tokens) -> pl.Series:

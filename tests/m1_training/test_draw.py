@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from algorithms import importance_resampling, ngram_counts
+from resources.training_data import encode, learn_tokenizer
 from tier_assets.m1_training.draw import ARMS, CONTROL, Arm, NothingToDraw, Settings, draw, shortfall
 from tier_tables import table
 
@@ -226,3 +228,38 @@ def test_draw_of_arms_without_text_reads_none() -> None:
     rows = pool()
     for arm in ("random", "influence"):
         assert draw(rows, iter(()), Settings(arm), REFERENCE, GUARD, 99, 0, NONE).height > 0
+
+
+def test_draw_by_the_models_tokens_sees_what_words_do_not() -> None:
+    spaced, plain = "a , b , c , d , ", "a, b, c, d, "
+    text = pl.when(pl.col("domain") == "new").then(pl.lit(spaced)).otherwise(pl.lit(plain))
+    rows = pool(60).with_columns(text=text, num_tokens=pl.lit(20))
+    reference = pl.Series("text", [spaced])
+    tokenizer = learn_tokenizer([spaced, plain] * 9, 300)
+    batches = [rows.select("doc_id", "text")]
+    shares = [
+        share(own(draw(rows, batches, Settings("cynical", units=units), reference, GUARD, 300, 0, NONE, by)))
+        for units, by in (("tokens", tokenizer), ("tokens", None), ("words", None))
+    ]
+    assert shares[:2] == [1.0, 1.0]
+    assert shares[2] < 0.6
+
+
+def test_draw_with_a_residual_takes_what_the_model_lacks() -> None:
+    rows = pool(200)
+    tokenizer = learn_tokenizer(rows["text"].to_list(), 500)
+    new = importance_resampling.totals([ngram_counts.count_tokens(encode(tokenizer, REFERENCE))])
+    old = importance_resampling.totals([ngram_counts.count_tokens(encode(tokenizer, GUARD))])
+    shares = []
+    for residual in (new, old):
+        batches = [rows.select("doc_id", "text")]
+        rows_drawn = draw(rows, batches, Settings("cynical"), REFERENCE, GUARD, 1000, 0, NONE, tokenizer, residual)
+        shares.append(share(own(rows_drawn)))
+    assert shares[0] > 0.6
+    assert shares[1] < 0.2
+
+
+def test_draw_with_a_residual_of_other_units_raises() -> None:
+    residual = np.ones(ngram_counts.BUCKETS)
+    with pytest.raises(ValueError, match="by the same tokenizer"):
+        draw(pool(), [], Settings("cynical"), REFERENCE, GUARD, 99, 0, NONE, None, residual)
