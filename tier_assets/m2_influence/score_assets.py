@@ -102,7 +102,8 @@ def parameters_read(kind: str, opened: OpenedCheckpoint) -> int:
         from safetensors import safe_open
 
         with safe_open(encoder_folder() / "model.safetensors", framework="np") as held:
-            return sum(math.prod(held.get_slice(name).get_shape()) for name in held.keys())
+            names = held.keys()
+            return sum(math.prod(held.get_slice(name).get_shape()) for name in names)
     return opened.trainer.num_parameters if kind == "hidden_ridge" else 0
 
 
