@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from typing import Any, Final
 import polars as pl
 
 from resources.lake import Lake
-from tier_assets.m1_training.reports import Refusal, Report, is_count, is_number, is_text, parse, read, short
+from tier_assets.m1_training.reports import FIELDS, Refusal, Report, is_count, is_number, is_text, parse, read, short
 from tier_tables import table
 
 # The domain of a run that does not tell its domains apart: any lake takes it.
@@ -82,7 +82,7 @@ def accept(
             continue
         refusal = report if isinstance(report, Refusal) else _refusal(report, books, domains)
         if isinstance(report, Report) and refusal is None:
-            rows.append({**asdict(books.take(report)), "received_at": now})
+            rows.append({**_values(books.take(report)), "received_at": now})
         elif refusal is not None:
             line = json.dumps(given, default=str)
             refused.setdefault((line, refusal.reason), _refused_row(given, line, refusal, now))
@@ -227,7 +227,9 @@ class TelemetryWriter:
         """Append what is held back."""
         accepted = accept(self._waiting, self._known, self._domains, datetime.now(UTC))
         _append(self.lake, accepted)
-        self._known = pl.concat([self._known, accepted.rows])
+        # Reports come in order: earlier steps than the last one say nothing of those to come.
+        known = pl.concat([self._known, accepted.rows])
+        self._known = known.filter(pl.col("step") >= self._last_step)
         self._waiting, self._waiting_steps = [], 0
 
     def _resume(self, step: int) -> None:
@@ -326,6 +328,10 @@ class _Books:
         run.add(report.step, report.tokens, report.tokens)
         self.told[report.key] = report
         return report
+
+
+def _values(report: Report) -> dict[str, object]:
+    return {name: getattr(report, name) for name in FIELDS}
 
 
 def _refused_row(given: Mapping[str, Any], line: str, refusal: Refusal, now: datetime) -> dict[str, object]:
