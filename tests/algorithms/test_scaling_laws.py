@@ -69,6 +69,8 @@ def test_fit_beside_many_starts_of_lbfgs_is_as_low() -> None:
             for start in STARTS[::37]
         )
         assert laws.objective_D[0] <= 1.001 * least
+        found = np.array([np.log(laws.beta_D[0]), np.log(laws.epsilon_D[0]), laws.alpha_D[0]])
+        assert laws.objective_D[0] == pytest.approx(objective(found, *data)[0])
 
 
 def test_objective_of_the_peer_has_the_gradient_it_says() -> None:
@@ -89,7 +91,9 @@ def test_fit_constant_curve_sits_on_betas_bound() -> None:
 
 
 def test_fit_rising_curve_sits_on_betas_bound() -> None:
-    assert "beta" in fit(N_T, (2.0 + N_T / 1e7)[None]).on_bound[0]
+    laws = fit(N_T, (2.0 + N_T / 1e7)[None])
+    assert "beta" in laws.on_bound[0]
+    assert laws.epsilon_D[0] == pytest.approx(2.2, abs=0.02)
 
 
 def test_fit_law_beyond_a_bound_says_which() -> None:
