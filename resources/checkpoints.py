@@ -77,13 +77,10 @@ def read(folder: Path, attention: str) -> Checkpoint:
     network = _network(folder, attention)
     about = _json(folder / TRAINER)
     step = about.get("step", _json(folder / HF_TRAINER).get("global_step", 0))
-    settings = about.get("optimizer")
-    if settings is not None:
-        settings = OptimizerSettings(**{**settings, "betas": tuple(settings["betas"])})
     names = [name for name, _ in network.named_parameters()]
     optimizer = _optimizer(folder / OPTIMIZER)
     groups = [names] if optimizer is None else _groups(folder, network, optimizer)
-    return Checkpoint(network, groups, optimizer, step, settings, about.get("fingerprint"))
+    return Checkpoint(network, groups, optimizer, step, _settings(folder / TRAINER, about), about.get("fingerprint"))
 
 
 def write(
@@ -176,6 +173,14 @@ def _optimizer(file: Path) -> dict[str, Any] | None:
     if any(not {"step", "exp_avg", "exp_avg_sq"} <= state.keys() for state in found["state"].values()):
         raise ValueError(f"{file} is not AdamW's: it has no step, exp_avg and exp_avg_sq of each weight")
     return found
+
+
+def _settings(file: Path, about: Mapping[str, Any]) -> OptimizerSettings | None:
+    held = about.get("optimizer")
+    try:
+        return None if held is None else OptimizerSettings(tuple(held["betas"]), held["weight_decay"], held["clip"])
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{file} has no betas, weight_decay and clip in its optimizer: {held}") from error
 
 
 def _groups(folder: Path, network: PreTrainedModel, optimizer: Mapping[str, Any]) -> list[list[str]]:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from algorithms.influence_probes import LENGTH, direction, norm, read, slopes
 from algorithms.packing import Tokens
-from resources.trainer import Trainer
+from resources.trainer import State, Trainer
 
 Kind = Literal["first_order", "true"]
 KINDS: Final = get_args(Kind)
@@ -45,8 +45,8 @@ def probe(trainer: Trainer, chunks_NC: Tokens, reference_RC: Tokens, lr: float, 
     direction, as plain gradient descent would; a true one makes AdamW's first step.
 
     Raises:
-        ValueError: no reference, a learning rate that is not above 0, an unknown kind, token ids outside the model's
-            vocabulary, or a reference without a gradient.
+        ValueError: no reference, a learning rate that is not above 0, an unknown kind, tokens outside the model's
+            vocabulary or more than its context, or a reference without a gradient.
         FloatingPointError: a probe is not a number; it names the chunk's place.
     """
     _check(trainer, chunks_NC, reference_RC, lr, kind)
@@ -54,15 +54,14 @@ def probe(trainer: Trainer, chunks_NC: Tokens, reference_RC: Tokens, lr: float, 
     before = trainer.state()
     try:
         run = _true if kind == "true" else _first_order
-        effect_N, length = run(trainer, chunks_NC, reference_RC, lr)
+        effect_N, length = run(trainer, before, chunks_NC, reference_RC, lr)
     finally:
         trainer.restore(before)
     flops = _flops(trainer.num_parameters, chunks_NC, reference_RC, kind)
     return Probed(effect_N, length, flops, time.process_time() - began)
 
 
-def _true(trainer: Trainer, chunks_NC: Tokens, reference_RC: Tokens, lr: float) -> tuple[Effects, float]:
-    before = trainer.state()
+def _true(trainer: Trainer, before: State, chunks_NC: Tokens, reference_RC: Tokens, lr: float) -> tuple[Effects, float]:
     old = [weights.detach().clone() for weights in trainer.weights]
     loss = float(trainer.chunk_losses(reference_RC).mean())
     effect_N, length_N = np.empty(len(chunks_NC)), np.empty(len(chunks_NC))
@@ -78,11 +77,13 @@ def _true(trainer: Trainer, chunks_NC: Tokens, reference_RC: Tokens, lr: float) 
     return effect_N, float(length_N.mean()) if len(length_N) else 0.0
 
 
-def _first_order(trainer: Trainer, chunks_NC: Tokens, reference_RC: Tokens, lr: float) -> tuple[Effects, float]:
+def _first_order(
+    trainer: Trainer, before: State, chunks_NC: Tokens, reference_RC: Tokens, lr: float
+) -> tuple[Effects, float]:
     size = norm(trainer.weights)
     if not np.isfinite(size):
         raise FloatingPointError("a weight is not a number; the checkpoint has diverged")
-    before, moments, share = trainer.state(), None, trainer.momentum
+    moments, share = None, trainer.momentum
     if trainer.has_moments:
         moments = trainer.second_moments()
         trainer.coast(lr)
@@ -104,10 +105,16 @@ def _check(trainer: Trainer, chunks_NC: Tokens, reference_RC: Tokens, lr: float,
         raise ValueError("a probe needs at least one chunk of reference")
     if not lr > 0:
         raise ValueError(f"a probe's learning rate is above 0, not {lr:g}")
-    vocab = trainer.model.config.vocab_size
-    for name, tokens in (("chunks", chunks_NC), ("the reference", reference_RC)):
-        if tokens.size and not 0 <= int(tokens.min()) <= int(tokens.max()) < vocab:
-            raise ValueError(f"{name} have token {int(tokens.max())}, the model {vocab}: another tokenizer made them")
+    config = trainer.model.config
+    longest = getattr(config, "max_position_embeddings", None) or chunks_NC.shape[1]
+    for name, tokens in (("chunks", chunks_NC), ("chunks of the reference", reference_RC)):
+        if not 2 <= tokens.shape[1] <= longest + 1:
+            raise ValueError(f"the {name} have {tokens.shape[1]} tokens each; from 2 to {longest + 1} fit the model")
+        if tokens.size and not 0 <= int(tokens.min()) <= int(tokens.max()) < config.vocab_size:
+            raise ValueError(
+                f"the {name} hold token {int(tokens.max())}, the model has {config.vocab_size}: "
+                "another tokenizer made them"
+            )
 
 
 def _finite(effect_N: Effects, kind: str) -> None:
