@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from resources.lake import Lake
 from tier_assets.m1_training import telemetry
-from tier_assets.m1_training.telemetry import News, TelemetryWriter, accept, news, tail, take
+from tier_assets.m1_training.telemetry import TelemetryWriter, accept, tail, take
 from tier_tables import table
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -205,6 +206,12 @@ def test_writer_counts_tokens_of_all_domains_and_of_each(lake: Lake) -> None:
     ]
 
 
+def test_writer_takes_numbers_of_numpy(lake: Lake) -> None:
+    with TelemetryWriter(lake, "r") as writer:
+        writer.report(1, {"web": (np.int64(100), np.float32(2.5))}, np.float32(0.5))  # type: ignore[dict-item]
+    assert telemetry_of(lake).select("tokens", "loss", "lr").rows() == [(100, 2.5, 0.5)]
+
+
 def test_writer_appends_in_batches_and_at_once_with_a_checkpoint(lake: Lake, tmp_path: Path) -> None:
     with TelemetryWriter(lake, "r") as writer:
         for step in range(1, telemetry.FLUSH_STEPS + 11):
@@ -355,28 +362,3 @@ def test_take_reads_only_the_runs_that_report(lake: Lake) -> None:
         ["tokens_went_back"],
         1,
     )
-
-
-# --- what is new ---------------------------------------------------------------------------------------------------
-
-TOLD = pl.DataFrame(
-    {"step": [4, 1, 2, 3, 3], "tokens": [40, 10, 20, 30, 30], "checkpoint": [None, "c1", None, "c3", "c3"]}
-)
-
-
-@pytest.mark.parametrize(
-    ("since", "expected"),
-    [
-        (0, News(4, 40, "c3", 3)),
-        (2, News(2, 20, "c3", 3)),
-        (3, News(1, 10, None, None)),
-        (4, News(0, 0, None, None)),
-        (9, News(0, 0, None, None)),
-    ],
-)
-def test_news_since_a_step_counts_what_came_after_it(since: int, expected: News) -> None:
-    assert news(TOLD, since) == expected
-
-
-def test_news_of_no_rows_is_none() -> None:
-    assert news(NOTHING, 0) == News(0, 0, None, None)

@@ -46,16 +46,6 @@ class Accepted:
     num_ignored: int
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """What a run has reported since a step: optimizer steps and tokens since then, and the last checkpoint after it."""
-
-    steps: int
-    tokens: int
-    last_checkpoint: str | None
-    checkpoint_step: int | None
-
-
 def accept(
     reports: Sequence[Mapping[str, Any]], known: pl.DataFrame, domains: Collection[str] | None, now: datetime
 ) -> Accepted:
@@ -147,23 +137,6 @@ def known_domains(lake: Lake) -> frozenset[str] | None:
     return frozenset(found.to_list()) or None
 
 
-def news(telemetry: pl.DataFrame, since_step: int) -> News:
-    """What the rows [step, tokens, checkpoint] of one run say beyond `since_step` (0: from its start).
-
-    >>> rows = pl.DataFrame({"step": [1, 2, 3], "tokens": [10, 20, 30], "checkpoint": [None, "c2", None]})
-    >>> news(rows, since_step=1)
-    News(steps=2, tokens=20, last_checkpoint='c2', checkpoint_step=2)
-    """
-    rows = telemetry.select("step", "tokens", "checkpoint").sort("step")
-    before, later = rows.filter(pl.col("step") <= since_step), rows.filter(pl.col("step") > since_step)
-    if later.is_empty():
-        return News(0, 0, None, None)
-    tokens_before = before["tokens"][-1] if before.height else 0
-    written = later.drop_nulls("checkpoint")
-    step, checkpoint = written.select("step", "checkpoint").row(-1) if written.height else (None, None)
-    return News(later["step"][-1] - since_step, later["tokens"][-1] - tokens_before, checkpoint, step)
-
-
 class TelemetryWriter:
     """Reports of one run to a lake, for a plain training loop; a context manager.
 
@@ -208,16 +181,18 @@ class TelemetryWriter:
         """
         if step <= self._last_step:
             raise ValueError(f"steps of run {self.run!r} come in order: {step} after {self._last_step}")
-        if wrong := {domain: tokens for domain, (tokens, _) in losses.items() if not is_count(tokens) or tokens < 0}:
+        # Whatever stands for a number in the loop: of numpy, of torch.
+        seen = {domain: (int(tokens), float(loss)) for domain, (tokens, loss) in losses.items()}
+        if wrong := {domain: tokens for domain, (tokens, _) in seen.items() if tokens < 0}:
             raise ValueError(f"a step has 0 or more tokens of a domain, not {wrong}")
         if self._last_step == 0:
             self._resume(step)
         self._last_step = step
-        self._tokens += sum(int(tokens) for tokens, _ in losses.values())
-        common = {"run": self.run, "step": step, "tokens": self._tokens, "lr": lr}
+        self._tokens += sum(tokens for tokens, _ in seen.values())
+        common = {"run": self.run, "step": int(step), "tokens": self._tokens, "lr": float(lr)}
         files = {"checkpoint": _absolute(checkpoint), "optimizer": _absolute(optimizer)}
-        for domain, (tokens, loss) in losses.items():
-            so_far = self._domain_tokens[domain] = self._domain_tokens.get(domain, 0) + int(tokens)
+        for domain, (tokens, loss) in seen.items():
+            so_far = self._domain_tokens[domain] = self._domain_tokens.get(domain, 0) + tokens
             self._waiting.append({**common, "domain": domain, "domain_tokens": so_far, "loss": loss, **files})
         self._waiting_steps += 1
         if checkpoint is not None or self._waiting_steps >= FLUSH_STEPS:
