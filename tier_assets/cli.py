@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tier_assets.cli_loop import loop, loop_commands
+from tier_assets.cli_loop import loop, loop_commands, rounds
 from tier_assets.cli_rows import rows
 from tier_assets.cli_shared import CORPUS, SNAPSHOT, BadInput, ask, chosen_keys, existing_lake, open_lake
 from tier_tables import TIERS
@@ -330,6 +330,7 @@ def demo(
     run(corpus=None, snapshot=None, to="l4", refresh_scorer=False, force=False)
     if not open_lake().partitions("influence_models"):
         loop(no_train=False)
+        rounds()
     typer.echo(what_next())
 
 

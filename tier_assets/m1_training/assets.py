@@ -251,11 +251,12 @@ def smoothed(points: pl.DataFrame) -> pl.DataFrame:
 
 def changed_weights(changes: list[tuple[int, dict[str, float]]], now: Stage, run: str, seed: int) -> pl.DataFrame:
     """Rows of `mixtures`: every change of the weights that the trainer drew by."""
+    made_at = datetime.now(UTC)
     rows = [
         {
             "stage": now.name, "run": run, "arm": "mixture", "step": step, "domain": domain, "weight": weight,
             "policy": ":".join(setting()), "num_documents": 0, "num_tokens": 0, "table_versions": "{}", "seed": seed,
-            "made_at": datetime.now(UTC),
+            "made_at": made_at,
         }
         for step, weights in changes
         for domain, weight in sorted(weights.items())
