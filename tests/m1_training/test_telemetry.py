@@ -66,6 +66,8 @@ def test_report_that_is_sound_becomes_a_row() -> None:
         ({"lr": math.inf}, "lr_out_of_range"),
         ({"checkpoint": 7}, "ill_typed_field"),
         ({"checkpoint": "/nowhere/step-5"}, "checkpoint_not_found"),
+        ({"checkpoint": "x" * 5_000}, "checkpoint_not_found"),
+        ({"checkpoint": "a\0b"}, "checkpoint_not_found"),
         ({"step": 1}, None),
         ({"step": 5.0, "tokens": 500.0}, None),
         ({"tokens": 0, "lr": 0, "loss": -1}, None),
@@ -121,6 +123,17 @@ def test_same_report_again_is_ignored_whether_taken_or_refused() -> None:
     assert (found.rows.height, found.refused.height, found.num_ignored) == (1, 1, 2)
     again = judged(SOUND, known=rows_of(SOUND))
     assert (again.rows.height, again.refused.height, again.num_ignored) == (0, 0, 1)
+
+
+def test_checkpoint_that_is_named_from_here_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "step-5").mkdir()
+    monkeypatch.chdir(tmp_path)
+    known = rows_of(SOUND | {"checkpoint": "step-5"})
+    assert known["checkpoint"].to_list() == [str(tmp_path / "step-5")]
+    assert judged(SOUND | {"checkpoint": "step-5"}, known=known).num_ignored == 1
+    assert str(tmp_path / "step-6") in judged(SOUND | {"checkpoint": "step-6"}).refused["detail"][0]
 
 
 def test_same_report_again_is_ignored_though_its_checkpoint_is_gone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 LARGEST: Final = 2**63 - 1
@@ -68,8 +69,8 @@ def read(report: Mapping[str, Any]) -> Report | Refusal:
         return Refusal("lr_out_of_range", f"lr={lr}; a learning rate is a finite number of 0 or more")
     if not math.isfinite(loss):
         return Refusal("loss_not_finite", f"loss={loss}")
-    files = report.get("checkpoint"), report.get("optimizer")
-    return Report(report["run"], step, report["domain"], tokens, of_domain, loss, lr, *files)
+    checkpoint, optimizer = (located(report.get(name)) for name in ("checkpoint", "optimizer"))
+    return Report(report["run"], step, report["domain"], tokens, of_domain, loss, lr, checkpoint, optimizer)
 
 
 def parse(line: bytes) -> dict[str, Any] | Refusal:
@@ -81,6 +82,13 @@ def parse(line: bytes) -> dict[str, Any] | Refusal:
     if not isinstance(report, dict):
         return Refusal("not_an_object", f"a report is a JSON object, not {short(report)}")
     return report
+
+
+def located(path: str | Path | None) -> str | None:
+    """A local path as it is found from anywhere; an address of a store as it is."""
+    if path is None or "://" in str(path):
+        return None if path is None else str(path)
+    return str(Path(path).absolute())
 
 
 def is_text(value: object) -> bool:

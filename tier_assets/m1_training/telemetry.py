@@ -13,6 +13,7 @@ A run that does not say `domain_tokens` is taken to divide its tokens evenly amo
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -24,7 +25,18 @@ from typing import Any, Final
 import polars as pl
 
 from resources.lake import Lake
-from tier_assets.m1_training.reports import FIELDS, Refusal, Report, is_count, is_number, is_text, parse, read, short
+from tier_assets.m1_training.reports import (
+    FIELDS,
+    Refusal,
+    Report,
+    is_count,
+    is_number,
+    is_text,
+    located,
+    parse,
+    read,
+    short,
+)
 from tier_tables import table
 
 # The domain of a run that does not tell its domains apart: any lake takes it.
@@ -190,7 +202,7 @@ class TelemetryWriter:
         self._last_step = step
         self._tokens += sum(tokens for tokens, _ in seen.values())
         common = {"run": self.run, "step": int(step), "tokens": self._tokens, "lr": float(lr)}
-        files = {"checkpoint": _absolute(checkpoint), "optimizer": _absolute(optimizer)}
+        files = {"checkpoint": located(checkpoint), "optimizer": located(optimizer)}
         for domain, (tokens, loss) in seen.items():
             so_far = self._domain_tokens[domain] = self._domain_tokens.get(domain, 0) + tokens
             self._waiting.append({**common, "domain": domain, "domain_tokens": so_far, "loss": loss, **files})
@@ -234,7 +246,8 @@ def _refusal(report: Report, books: _Books, domains: Collection[str] | None) -> 
     if most is not None and report.tokens > most:
         return Refusal("tokens_went_back", f"tokens={report.tokens}, but {most} at a later step")
     checkpoint = report.checkpoint
-    if checkpoint is not None and "://" not in checkpoint and not Path(checkpoint).exists():
+    # Path.exists() raises for a name that is too long.
+    if checkpoint is not None and "://" not in checkpoint and not os.path.exists(checkpoint):
         return Refusal("checkpoint_not_found", f"there is no {checkpoint}")
     return None
 
@@ -331,10 +344,3 @@ def _append(lake: Lake, accepted: Accepted) -> None:
         new = accepted.refused.lazy().join(before, on=["reason", "line"], how="anti", maintain_order="left").collect()
         if new.height:
             lake.append("telemetry_refused", new)
-
-
-def _absolute(path: str | Path | None) -> str | None:
-    """A local path as the lake can find it from anywhere; an address as it is."""
-    if path is None or "://" in str(path):
-        return None if path is None else str(path)
-    return str(Path(path).absolute())
