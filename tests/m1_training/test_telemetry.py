@@ -353,6 +353,17 @@ def test_tail_from_an_earlier_byte_takes_nothing_twice(lake: Lake, tmp_path: Pat
     assert (telemetry_of(lake).height, lake.scan("telemetry_refused").collect().height) == (1, 2)
 
 
+def test_tail_of_a_report_that_would_now_be_refused_for_another_reason_takes_nothing_twice(
+    lake: Lake, tmp_path: Path
+) -> None:
+    file = tmp_path / "telemetry.jsonl"
+    late = SOUND | {"step": 2, "tokens": 900}  # more than at step 5; then step 2 is told by another
+    file.write_bytes(lines_of(SOUND, late, SOUND | {"step": 2, "tokens": 10}, late))
+    for _ in range(2):
+        tail(lake, file)
+        assert lake.scan("telemetry_refused").collect()["reason"].to_list() == ["tokens_went_back"]
+
+
 def test_tail_of_many_lines_takes_them_in_batches(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telemetry, "TAIL_LINES", 10)
     file = tmp_path / "telemetry.jsonl"

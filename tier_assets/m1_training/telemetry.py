@@ -78,7 +78,7 @@ def accept(
     found = [read(report) for report in reports]
     books = _Books.of(known, [report for report in found if isinstance(report, Report)])
     rows: list[dict[str, object]] = []
-    refused: dict[tuple[str, str], dict[str, object]] = {}
+    refused: dict[str, dict[str, object]] = {}
     for given, report in zip(reports, found):
         if isinstance(report, Report) and books.is_repeat(report):
             continue
@@ -87,7 +87,7 @@ def accept(
             rows.append({**_values(books.take(report)), "received_at": now})
         elif refusal is not None:
             line = json.dumps(given, default=str)
-            refused.setdefault((line, refusal.reason), _refused_row(given, line, refusal, now))
+            refused.setdefault(line, _refused_row(given, line, refusal, now))
     return Accepted(
         pl.DataFrame(rows, schema=table("training_telemetry").schema),
         pl.DataFrame(list(refused.values()), schema=table("telemetry_refused").schema),
@@ -340,7 +340,7 @@ def _append(lake: Lake, accepted: Accepted) -> None:
     if accepted.rows.height:
         lake.append("training_telemetry", accepted.rows)
     if accepted.refused.height:
-        before = lake.scan("telemetry_refused").select("reason", "line")
-        new = accepted.refused.lazy().join(before, on=["reason", "line"], how="anti", maintain_order="left").collect()
+        before = lake.scan("telemetry_refused").select("line")
+        new = accepted.refused.lazy().join(before, on="line", how="anti", maintain_order="left").collect()
         if new.height:
             lake.append("telemetry_refused", new)
