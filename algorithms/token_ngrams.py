@@ -2,10 +2,14 @@
 
 Byte-pair encoding: arXiv:1508.07909; feature hashing: https://arxiv.org/abs/0902.2206.
 
-    value(d) = sum_t (u[x_t] + b[h(x_t-1, x_t)]) / max(T, least)
+    value(d) = sum_t (u[g, x_t] + b[h(x_t-1, x_t)]) / max(T, least)
+             + min(1, T / least) * sum_i (c[y_i] + c[y_i-1, y_i]) / I
 
     x_1..x_T   tokens of d: GPT-2's pre-tokens, merged by a vocabulary's pairs
-    u, b       a weight a token, and a weight a bucket of pairs (BUCKETS of them)
+    y_1..y_I   bytes of d
+    g          the group that d is of, such as its domain
+    u, b       a weight a group and token, and a weight a bucket of pairs (BUCKETS of them)
+    c          a weight a byte and pair of bytes: tokens never seen are spelt like others
     least      a text of fewer tokens counts as filled up with tokens of weight 0, as training fills up its window
 
 A model's loss on a text is a mean over tokens of terms that hang on the token and what stands before it; so is all that
@@ -34,6 +38,8 @@ from algorithms.pretokens import FREE, PRIME, SEED, classes, next_pretoken
 
 BITS: Final = 18
 BUCKETS: Final = 1 << BITS
+# Bytes, then their pairs.
+SPELLINGS: Final = 256 + 256 * 256
 # Pre-tokens remembered, and the tokens of all of them; beyond that the table starts afresh.
 TABLE: Final = 1 << 19
 STORE: Final = 1 << 20
@@ -72,41 +78,66 @@ def parse_vocabulary(written: bytes) -> Vocabulary:
 
 
 def num_columns(vocabulary: Vocabulary) -> int:
-    """Columns of `shares`: a token each, then the buckets of pairs."""
-    return vocabulary.size + BUCKETS
+    """Columns of `shares`: a token each, the buckets of pairs, the spellings."""
+    return vocabulary.size + BUCKETS + SPELLINGS
 
 
 def shares(texts: pl.Series, vocabulary: Vocabulary, max_bytes: int) -> tuple[sparse.csr_matrix, int]:
     """Shares of the tokens and pairs in the first `max_bytes` bytes of each text [N, num_columns], and `least`,
     which is the median of their numbers of tokens. Null is empty."""
     data, offsets = _buffers(texts)
-    spans = np.minimum(np.diff(offsets), max_bytes)
-    found = np.empty(2 * int(spans.sum()) + 1, np.int32)
-    starts, num_tokens = _columns(
-        data, offsets, max_bytes, classes(), *_tables(vocabulary), vocabulary.size, found, *_memory()
+    size = int(np.minimum(np.diff(offsets), max_bytes).sum())
+    # Each byte begins at most one token and one pair of tokens, and ends one of bytes.
+    found, spelt = np.empty(2 * size + 1, np.int32), np.empty(2 * size + 1, np.int32)
+    starts, ends, tokens_N = _columns(
+        data, offsets, max_bytes, classes(), *_tables(vocabulary), vocabulary.size, found, spelt, *_memory()
     )
-    least = max(1, int(np.median(num_tokens))) if len(num_tokens) else 1
-    values = np.repeat(1.0 / np.maximum(num_tokens, least), np.diff(starts))
-    matrix = sparse.csr_matrix((values, found[: starts[-1]], starts), shape=(len(texts), num_columns(vocabulary)))
+    least = max(1, int(np.median(tokens_N))) if len(tokens_N) else 1
+    tokens = _matrix(found, starts, 1.0 / np.maximum(tokens_N, least), vocabulary.size + BUCKETS)
+    bytes_N = (np.diff(ends) + 1) // 2
+    spellings = _matrix(spelt, ends, np.minimum(tokens_N / least, 1.0) / np.maximum(bytes_N, 1), SPELLINGS)
+    return sparse.hstack([tokens, spellings], format="csr"), least
+
+
+def _matrix(columns: np.ndarray, starts: np.ndarray, values_N: np.ndarray, width: int) -> sparse.csr_matrix:
+    values = np.repeat(values_N, np.diff(starts))
+    matrix = sparse.csr_matrix((values, columns[: starts[-1]], starts), shape=(len(values_N), width))
     matrix.sum_duplicates()
-    return matrix, least
+    return matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """`tokens_GV` float32 [groups, vocabulary.size], `pairs` float32 [BUCKETS], `spellings` float32 [SPELLINGS]."""
+
+    tokens_GV: np.ndarray
+    pairs: np.ndarray
+    spellings: np.ndarray
 
 
 def predict(
-    weights: np.ndarray, vocabulary: Vocabulary, texts: pl.Series, window_bytes: int, windows: int, least: int
+    weights: Weights,
+    vocabulary: Vocabulary,
+    texts: pl.Series,
+    groups_N: np.ndarray,
+    window_bytes: int,
+    windows: int,
+    least: int,
 ) -> np.ndarray:
-    """The value of each text [N] by `weights` float32 [num_columns]: over at most `windows` windows of `window_bytes`
+    """The value of each text [N], of groups int64 [N]: over at most `windows` windows of `window_bytes`
     bytes, which cover a short text whole and lie evenly over a long one, from its first byte to its last."""
     data, offsets = _buffers(texts)
     return _predict(
         data,
         offsets,
+        groups_N,
         window_bytes,
         windows,
         classes(),
         *_tables(vocabulary),
-        vocabulary.size,
-        weights,
+        weights.tokens_GV,
+        weights.pairs,
+        weights.spellings,
         least,
         *_memory(),
     )
@@ -194,11 +225,13 @@ def _bucket(left, right):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _columns(data, offsets, max_bytes, kinds, byte_V, pair_P, rank_P, token_P, size, found, keys, begins, ends, store):  # type: ignore[no-untyped-def]
+def _columns(  # type: ignore[no-untyped-def]
+    data, offsets, max_bytes, kinds, byte_V, pair_P, rank_P, token_P, size, found, spelt, keys, begins, ends, store
+):
     num = len(offsets) - 1
-    starts, num_tokens = np.zeros(num + 1, np.int64), np.zeros(num, np.int64)
+    starts, lasts, tokens_N = np.zeros(num + 1, np.int64), np.zeros(num + 1, np.int64), np.zeros(num, np.int64)
     used, tokens = np.zeros(2, np.int64), np.empty(max_bytes, np.int64)
-    at = 0
+    at, last = 0, 0
     for n in range(num):
         end = offsets[n + 1]
         if end - offsets[n] > max_bytes:
@@ -212,14 +245,21 @@ def _columns(data, offsets, max_bytes, kinds, byte_V, pair_P, rank_P, token_P, s
             if t > 0:
                 found[at] = size + _bucket(tokens[t - 1], tokens[t])
                 at += 1
-        starts[n + 1], num_tokens[n] = at, count
-    return starts, num_tokens
+        for i in range(offsets[n], end):
+            spelt[last] = data[i]
+            last += 1
+            if i > offsets[n]:
+                spelt[last] = 256 + 256 * np.int64(data[i - 1]) + data[i]
+                last += 1
+        starts[n + 1], lasts[n + 1], tokens_N[n] = at, last, count
+    return starts, lasts, tokens_N
 
 
 @numba.njit(cache=True, nogil=True)
 def _predict(  # type: ignore[no-untyped-def]
     data,
     offsets,
+    groups_N,
     window_bytes,
     windows,
     kinds,
@@ -227,8 +267,9 @@ def _predict(  # type: ignore[no-untyped-def]
     pair_P,
     rank_P,
     token_P,
-    size,
-    weights,
+    tokens_GV,
+    pairs,
+    spellings,
     least,
     keys,
     begins,
@@ -240,7 +281,7 @@ def _predict(  # type: ignore[no-untyped-def]
     for n in range(len(values)):
         length = offsets[n + 1] - offsets[n]
         parts = min(windows, max(1, -(-length // window_bytes)))
-        total, seen = 0.0, 0
+        total, spelt, seen, size = 0.0, 0.0, 0, 0
         for part in range(parts):
             start = offsets[n]
             if part > 0:
@@ -253,12 +294,27 @@ def _predict(  # type: ignore[no-untyped-def]
                 data, start, end, kinds, byte_V, pair_P, rank_P, token_P, keys, begins, ends, store, used, tokens
             )
             for t in range(count):
-                total += weights[tokens[t]]
+                total += tokens_GV[groups_N[n], tokens[t]]
                 if t > 0:
-                    total += weights[size + _bucket(tokens[t - 1], tokens[t])]
+                    total += pairs[_bucket(tokens[t - 1], tokens[t])]
+            for i in range(start, end):
+                spelt += spellings[data[i]]
+                if i > start:
+                    spelt += spellings[256 + 256 * np.int64(data[i - 1]) + data[i]]
             seen += count
-        values[n] = total / max(seen, least)
+            size += end - start
+        values[n] = total / max(seen, least) + spelt / max(size, 1) * min(seen / least, 1.0)
     return values
 
 
-__all__ = ["BUCKETS", "Vocabulary", "num_columns", "parse_vocabulary", "predict", "read_vocabulary", "shares"]
+__all__ = [
+    "BUCKETS",
+    "SPELLINGS",
+    "Vocabulary",
+    "Weights",
+    "num_columns",
+    "parse_vocabulary",
+    "predict",
+    "read_vocabulary",
+    "shares",
+]

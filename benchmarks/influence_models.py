@@ -2,7 +2,7 @@
 rank documents that were not probed.
 
 The miniature (`benchmarks/miniature.py`) after its warm-up; 6,000 first-order probes to learn from (or the first 1,000
-of them), 2,000 more and 300 true ones of these to be judged by. Spearman with both over all, and its mean within
+of them), 2,000 more and 200 true ones of these to be judged by. Spearman with both over all, and its mean within
 domains; means and standard deviations over seeds. Pool, reference and initial weights are drawn anew by each seed.
 
     domain mean           the mean label of a document's domain
@@ -41,7 +41,7 @@ from tier_assets.m2_influence.probe import probe
 
 LABELS: Final = (1_000, 6_000)
 JUDGED: Final = 2_000
-TRUE: Final = 300
+TRUE: Final = 200
 REFERENCE_CHUNKS: Final = 64
 MINIATURE: Final = miniature.Settings()
 RIDGE: Final = 0.3  # the best of .03 to 3 for words and pairs; of hidden states .01 to 1 are alike
@@ -139,6 +139,9 @@ def model(known: Probes, num: int, settings: Settings, own: bool, encoder: Path 
     tokenizer = known.tokenizer if own else None
     fitted = fit(known.rows[:num], settings, None if hidden is None else hidden[:num], encoder, tokenizer)
     loaded, judged = load(fitted.artefact), known.rows[known.judged]
+    loaded.predict(
+        judged["text"][:1], judged["domain"][:1], None if hidden is None else hidden[:1], encoder
+    )  # compiles
     started = time.process_time()
     states = None if hidden is None else hidden[known.judged]
     score_N, uncertainty_N = loaded.predict(judged["text"], judged["domain"], states, encoder)
@@ -209,7 +212,8 @@ def main() -> None:
         for name, arm in arms(arguments.encoder).items():
             for num in LABELS:
                 found[name, num].append(figures(known, arm(known, num)))
-    show(found)
+        print(f"after seed {seed}")
+        show(found)
 
 
 if __name__ == "__main__":

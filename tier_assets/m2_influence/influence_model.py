@@ -5,6 +5,8 @@ how well it did on labels that it had not seen. Three kinds behind one interface
 is the default, `hidden_ridge` reads the training model's mean hidden states beside it, `encoder` is a fine-tuned
 sentence encoder, as published.
 
+    value(d)       learnt of asinh((score - median) / spread): a few far labels would take all of a squared error
+                   (rank correlation .61 to .62 overall, .45 to .46 within domains on 2,500 labels)
     score(d)       = intercept + slope * value(d), the regression of the labels on values out of fold
     uncertainty(d) = standard deviation of the errors out of fold in the domain of d, drawn towards that of all domains
                      as by PRIOR_LABELS labels; of an unknown domain, that of whole domains left out
@@ -46,7 +48,7 @@ class Settings:
 
     kind: Kind = "ngram_ridge"
     folds: int = 5
-    ridges: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
+    ridges: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 DEFAULT: Final = Settings()
@@ -131,12 +133,13 @@ def fit(
     target, domains = labels["score"].to_numpy().astype(np.float64), labels["domain"].to_numpy()
     learner = _learner(labels, settings, hidden_ND, encoder, tokenizer)
     fold = cross_validation.folds_of(labels["doc_id"], settings.folds)
-    unseen = cross_validation.out_of_fold(learner, target, domains, fold)
-    across = _across(learner, target, domains, unseen.setting)
+    bent = _bent(target)
+    unseen = cross_validation.out_of_fold(learner, bent, domains, fold)
+    across = _across(learner, bent, domains, unseen.setting)
     slope, intercept = _line(unseen.values, target)
     wrong = target - (intercept + slope * unseen.values)
     wrong_across = wrong if across is None else target - (intercept + slope * across)
-    arrays = learner.packed(learner.learn(np.arange(len(target)), target, unseen.setting))
+    arrays = learner.packed(learner.learn(np.arange(len(target)), bent, unseen.setting))
     header = {
         "kind": settings.kind,
         "slope": slope,
@@ -258,6 +261,13 @@ def _across(learner: Learner, target: np.ndarray, domains: np.ndarray, setting: 
     if not learner.refits or len(np.unique(domains)) < 2:
         return None
     return cross_validation.left_out(learner, target, domains, setting)
+
+
+def _bent(target: np.ndarray) -> np.ndarray:
+    """The targets with far ones drawn in; the order stays. The spread is that of the middle half."""
+    low, median, high = np.quantile(target, [0.25, 0.5, 0.75])
+    # A normal distribution's quartiles are 1.349 deviations apart.
+    return np.arcsinh((target - median) / ((high - low) / 1.349 or target.std()))
 
 
 def _line(values: np.ndarray, target: np.ndarray) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """The linear influence models: a ridge regression on shares of tokens and token pairs, and on the domain.
 
 In: texts, domains, and for `hidden_ridge` the training model's mean hidden states of the texts. Out: a weight a token
-and pair (`algorithms.token_ngrams`), a weight a state, an intercept a domain. Sparse and iterative (LSQR): seconds for
+and pair (`algorithms.token_ngrams`), what a token weighs more or less in its domain, a weight a state, an intercept a
+domain. Sparse and iterative (LSQR): seconds for
 6,000 labels.
 
 A first-order influence is linear in the gradient of a mean over tokens, so that it is nearly a mean of weights of
@@ -21,7 +22,7 @@ import polars as pl
 from scipy import sparse
 
 from algorithms import token_ngrams
-from algorithms.token_ngrams import Vocabulary
+from algorithms.token_ngrams import Vocabulary, Weights
 from resources.training_data import learn_tokenizer
 from tier_assets.m2_influence.cross_validation import Arrays
 
@@ -29,6 +30,10 @@ WINDOWS: Final = 4
 # Share of the labels that are read whole; a few in scripts of many bytes a token must not set the size of all windows.
 READ_WHOLE: Final = 0.9
 LEARNT_VOCABULARY: Final = 2_048
+# Squared length of a row's tokens in its domain beside 1 for its shares: of 0 to 1, .7 had the best rank correlation.
+DOMAIN_TOKENS: Final = 0.7
+# Squared length of a row's spellings: .5 adds .016 within domains.
+SPELLINGS: Final = 0.5
 # Squared length of a row's standardised states beside 1 for its shares and 1 for its domain: of .1 to 100, 10 had the
 # best cross-validated rank correlation on 2,000 labels (.68 within domains; 1: .67).
 STATES_WEIGHT: Final = 10.0
@@ -63,9 +68,12 @@ class NgramRidge:
         self.flops = BYTE_FLOPS * float(np.minimum(sizes, self._bytes).sum())
         self._vocabulary = vocabulary_of(texts, tokenizer)
         shares, self._least = token_ngrams.shares(texts, self._vocabulary, self._bytes)
-        self._scale = 1.0 / np.sqrt(max(float(shares.multiply(shares).sum()) / len(texts), 1e-12))
+        size = self._vocabulary.size + token_ngrams.BUCKETS
+        scales = _unit(shares[:, :size]), _unit(shares[:, size:]) * np.sqrt(SPELLINGS)
+        self._scale_C = np.repeat(scales, [size, token_ngrams.SPELLINGS])
         self._domains = sorted(set(domains.to_list()))
-        own = domains.to_numpy()[:, None] == np.array(self._domains)[None, :]
+        place_N = np.searchsorted(np.array(self._domains), domains.to_numpy().astype(str))
+        own = place_N[:, None] == np.arange(len(self._domains))[None, :]
         states = np.zeros((len(texts), 0)) if hidden_ND is None else hidden_ND.astype(np.float64)
         self._mean = states.mean(axis=0)
         spread = states.std(axis=0)
@@ -73,9 +81,19 @@ class NgramRidge:
         # How full the window is: a weight that all tokens share.
         full = np.asarray(shares[:, : self._vocabulary.size].sum(axis=1)).reshape(-1, 1)
         dense = np.hstack([(states - self._mean) / self._spread, own, full])
-        used = np.unique(shares.indices)
-        self._used = used
-        self._design = sparse.hstack([shares[:, used] * self._scale, sparse.csr_matrix(dense)], format="csr")
+        tokens = shares[:, : self._vocabulary.size].tocoo()
+        inside = sparse.csr_matrix(
+            (tokens.data, (tokens.row, place_N[tokens.row] * self._vocabulary.size + tokens.col)),
+            shape=(len(texts), len(self._domains) * self._vocabulary.size),
+        )
+        self._inside_scale = _unit(inside) * np.sqrt(DOMAIN_TOKENS)
+        self._used, self._inside = np.unique(shares.indices), np.unique(inside.indices)
+        blocks = (
+            shares[:, self._used] @ sparse.diags(self._scale_C[self._used]),
+            inside[:, self._inside] * self._inside_scale,
+            sparse.csr_matrix(dense),
+        )
+        self._design = sparse.hstack(blocks, format="csr")
 
     def learn(self, rows: np.ndarray, target: np.ndarray, ridge: float) -> Arrays:
         """The coefficients learnt from `rows`, whose targets are `target` [len(rows)]."""
@@ -94,18 +112,20 @@ class NgramRidge:
 
     def packed(self, learnt: Arrays) -> Arrays:
         """What `predict` needs of `learnt`."""
-        ends = np.cumsum([len(self._used), len(self._mean), len(self._domains)])
-        tokens, states, own, full = np.split(learnt["coefficients"], ends)
+        sizes = [len(self._used), len(self._inside), len(self._mean), len(self._domains)]
+        tokens, inside, states, own, full = np.split(learnt["coefficients"], np.cumsum(sizes))
         states = states / self._spread
         return {
             "vocabulary": np.frombuffer(self._vocabulary.written, np.uint8),
             "columns": self._used.astype(np.int32),
-            "weights": (tokens * self._scale).astype(np.float32),
+            "weights": (tokens * self._scale_C[self._used]).astype(np.float32),
+            "inside_columns": self._inside.astype(np.int32),
+            "inside_weights": (inside * self._inside_scale).astype(np.float32),
+            "full": full,
             "states": states,
             "constant": learnt["mean"] - self._mean @ states,
             "intercepts": own,
             "domains": np.array(self._domains),
-            "full": full,
             "window": np.array([self._bytes, self._least]),
         }
 
@@ -119,11 +139,15 @@ class NgramModel:
 
     def __init__(self, arrays: Arrays) -> None:
         self._vocabulary = token_ngrams.parse_vocabulary(arrays["vocabulary"].tobytes())
-        self._weights = np.zeros(token_ngrams.num_columns(self._vocabulary), np.float32)
-        self._weights[arrays["columns"]] = arrays["weights"]
-        self._weights[: self._vocabulary.size] += np.float32(arrays["full"][0])
+        size, self._domains = self._vocabulary.size, arrays["domains"].tolist()
+        common = np.zeros(token_ngrams.num_columns(self._vocabulary), np.float32)
+        common[arrays["columns"]] = arrays["weights"]
+        inside = np.zeros((len(self._domains) + 1) * size, np.float32)
+        inside[arrays["inside_columns"]] = arrays["inside_weights"]
+        tokens_GV = common[:size] + inside.reshape(-1, size) + np.float32(arrays["full"][0])
+        self._weights = Weights(tokens_GV, *np.split(common[size:], [token_ngrams.BUCKETS]))
         self._states, self._constant = arrays["states"], float(arrays["constant"][0])
-        self._intercepts = dict(zip(arrays["domains"].tolist(), arrays["intercepts"].tolist(), strict=True))
+        self._intercepts = np.append(arrays["intercepts"], 0.0)
         self._window = arrays["window"].tolist()
 
     def predict(self, texts: pl.Series, domains: pl.Series, hidden_ND: np.ndarray | None) -> np.ndarray:
@@ -133,13 +157,20 @@ class NgramModel:
             ValueError: hidden states of another width than the model learnt from.
         """
         size, least = self._window
-        values = token_ngrams.predict(self._weights, self._vocabulary, texts, size, WINDOWS, least) + self._constant
-        values += [self._intercepts.get(name, 0.0) for name in domains]
+        place = {name: at for at, name in enumerate(self._domains)}
+        place_N = np.array([place.get(name, len(place)) for name in domains], np.int64)
+        values = token_ngrams.predict(self._weights, self._vocabulary, texts, place_N, size, WINDOWS, least)
+        values += self._constant + self._intercepts[place_N]
         if hidden_ND is not None:
             if hidden_ND.shape[1] != len(self._states):
                 raise ValueError(f"hidden states of width {hidden_ND.shape[1]}, learnt from {len(self._states)}")
             values += hidden_ND.astype(np.float64) @ self._states
         return values
+
+
+def _unit(matrix: sparse.csr_matrix) -> float:
+    """What the rows are to be multiplied by to have a mean squared length of 1."""
+    return float(1.0 / np.sqrt(max(matrix.multiply(matrix).sum() / matrix.shape[0], 1e-12)))
 
 
 def vocabulary_of(texts: pl.Series, tokenizer: str | None) -> Vocabulary:
