@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from algorithms.packing import Tokens
-from resources.trainer import ModelSettings, OptimizerSettings, Trainer
+from resources.trainer import Losses, ModelSettings, OptimizerSettings, Trainer
 from tier_assets.m2_influence.probe import KINDS, Kind, probe
 
 TINY = ModelSettings(vocab=32, context=8, width=16, layers=1, heads=2)
@@ -105,6 +105,28 @@ def test_probe_that_diverges_names_the_chunk_and_puts_everything_back(kind: Kind
     said = "probe of chunk 2 diverges" if kind == "true" else "a weight is not a number"
     with pytest.raises(FloatingPointError, match=said):
         probe(trainer, broken, fine, 1e-2, kind)
+    assert trainer.fingerprint() == before
+
+
+class Interrupted(Trainer):
+    """Stops in the middle: at the second evaluation."""
+
+    evaluations = 0
+
+    def chunk_losses(self, chunks_NC: Tokens) -> Losses:
+        self.evaluations += 1
+        if self.evaluations == 2:
+            raise KeyboardInterrupt
+        return super().chunk_losses(chunks_NC)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probe_that_is_interrupted_puts_everything_back(kind: Kind) -> None:
+    trainer = Interrupted(TINY, OptimizerSettings(), 0)
+    trainer.step(counting(4, 1), 1e-2)
+    before = trainer.fingerprint()
+    with pytest.raises(KeyboardInterrupt):
+        probe(trainer, counting(3, 1), counting(2, 1), 1e-2, kind)
     assert trainer.fingerprint() == before
 
 
