@@ -33,7 +33,8 @@ def slow_selection(
         row["cluster"] = int(np.argmax(centroids.astype(float) @ row["vector"])) if there else None
         same = [r["quality"] for r in rows if r["slice"] == row["slice"] and r["quality"] is not None]
         spread = statistics.stdev(same) if len(same) > 1 else 0.0
-        row["slack"] = policy.margin * spread if row["doc_id"] in members else 0.0
+        row["margin"] = policy.margin * spread
+        row["slack"] = row["margin"] if row["doc_id"] in members else 0.0
     ways = _ways_in(rows, policy)
     for row in rows:
         row["reason"], row["in"], row["floor"] = _judged(row, rows, members, ways, policy)
@@ -100,11 +101,21 @@ def _judged(row: Row, rows: list[Row], members: set[str], ways: list, policy: Po
         return "below_minimum_quality", False, False
     its = [way for way in ways if any(r is row for r in way[1])]
     within = [w for w in its if member and row["quality"] >= w[2][-1]["quality"] - slack]
-    best = [w for w in its if any(r is row for r in w[2])]
+    best = [w for w in its if any(r is row for r in w[2]) and _may_enter(row, w, members)]
     floor = any(w[0] != "above_threshold" for w in best + within)
     for reason, _, _ in best:
         return reason, True, floor
     return ("within_margin", True, floor) if within else ("below_quality_threshold", False, floor)
+
+
+def _may_enter(row: Row, way: tuple[str, list[Row], list[Row]], members: set[str]) -> bool:
+    """Whether the row is far enough above the last that the way lets in: floors and slices without members ask nothing.
+
+    A slice that keeps all lets all in.
+    """
+    reason, group, best = way
+    open_ = reason != "above_threshold" or row["doc_id"] in members or not any(r["doc_id"] in members for r in group)
+    return open_ or row["rule"].keep_share == 1 or row["quality"] >= best[-1]["quality"] + row["margin"]
 
 
 def _diversify(rows: list[Row], members: set[str], policy: Policy) -> None:

@@ -259,8 +259,8 @@ def test_select_member_below_threshold_stays_only_within_the_margin(
 ) -> None:
     policy = Policy("half", (Rule(0.5),), domain_floor=0.0, min_slice=1, margin=margin)
     one = select(of_qualities(1.0, 4.0, 3.5, 2.0), NOBODY, policy, 1)
-    # d003 rises to 3.0, the new threshold; d002 falls below it.
-    two = select(of_qualities(1.0, 4.0, fallen, 3.0), one.rows, policy, 2)
+    # d003 rises to 4.5, and the new threshold is 4.0; d002 falls below it.
+    two = select(of_qualities(1.0, 4.0, fallen + 1.0, 4.5), one.rows, policy, 2)
     assert "d003" in kept(two)
     assert ("d002" in kept(two)) == (reason is not None)
     if reason is not None:
@@ -269,6 +269,26 @@ def test_select_member_below_threshold_stays_only_within_the_margin(
     else:
         assert two.moves.filter(doc_id="d002")["reason"].item() == "demoted_below_quality_threshold"
     assert two.rows.filter(doc_id="d003")["round"].item() == 2
+
+
+@pytest.mark.parametrize(("risen", "enters"), [(4.1, False), (4.3, True)])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_select_document_enters_among_members_only_beyond_the_margin(risen: float, enters: bool, share: float) -> None:
+    policy = Policy("p", (Rule(0.5),), domain_floor=0.0, min_slice=1, margin=0.1)
+    one = select(of_qualities(1.0, 5.0, 4.0, 3.0, 1.0, 1.0), NOBODY, policy, 1)
+    assert kept(one) == ["d001", "d002", "d003"]
+    # d005 rises above d002, which is the threshold; a tenth of a standard deviation is .18.
+    rows = of_qualities(1.0, 5.0, 4.0, 1.0, 1.0, risen)
+    two = select(rows, one.rows, dataclasses.replace(policy, rules=(Rule(share),)), 2)
+    assert ("d005" in kept(two)) == (enters or share == 1.0)
+    if "d005" not in kept(two):
+        assert two.verdicts.filter(doc_id="d005")["detail"].item().startswith("value 4.1, threshold 4.18")
+    assert "d005" in kept(select(rows, NOBODY, policy, 1))
+
+
+def test_select_infinite_influence_counts_as_none() -> None:
+    rows: list[Row] = [("a", "en", q, f) for q, f in [(3.0, -1e-3), (3.0, 1e-3), (2.9, float("inf")), (1.0, 0.0)]]
+    assert kept(select(candidates(rows), NOBODY, HALF, 1)) == ["d001", "d002"]
 
 
 @pytest.mark.parametrize(("least", "expected"), [(2.5, []), (2.0, ["d000"])])

@@ -302,7 +302,7 @@ def retier_partition(lake: Lake, partition: Partition, pair: InForce, encoder: G
 
 
 @dg.asset(
-    deps=["l2_scores", "l1_filtered", "l2_embeddings"],
+    deps=["l2_scores", "l1_filtered", "l2_embeddings", "influence_scores"],
     partitions_def=corpora,
     backfill_policy=backfill,
     group_name="l2_selected",

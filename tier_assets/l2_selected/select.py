@@ -166,7 +166,8 @@ def _judge(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         .then(pl.lit("within_margin"))
         .otherwise(pl.lit("below_quality_threshold"))
     )
-    limit = pl.when(good_enough).then(pl.col("threshold") - pl.col("allowance")).otherwise(floor)
+    bar = pl.col("threshold") - pl.col("allowance") + pl.col("entry")
+    limit = pl.when(good_enough).then(bar).otherwise(floor)
     shown = pl.when(good_enough).then(pl.col("value")).otherwise(pl.col("quality"))
     detail = pl.format("value {}, threshold {}, slice {}", shown.round(4), limit.round(4), pl.col("slice"))
     wanted = pl.col("in_share") | pl.col("floor_reason").is_not_null() | staying
@@ -237,10 +238,11 @@ def _out_of_bounds(bound: Minimum | Maximum, score: pl.Expr, margin: float) -> t
 def _with_values(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """Adds `value`, whether the row is `in_share` and a `member`, its `allowance`, and the `threshold` of its slice.
 
-    The rows come in order of value, equal ones by doc_id, so exactly the share is kept; the threshold is the last
-    kept value.
+    The rows come in order of value, equal ones by doc_id, so exactly the share is kept where there is no member yet;
+    the threshold is the value of the last in the share. `entry` is what a row must be above it to enter.
     """
-    influence = pl.col("influence")
+    # An infinite influence would make the whole slice's mean one.
+    influence = pl.when(pl.col("influence").is_finite()).then("influence")
     unit = pl.col("quality").std().over("slice") / influence.std().over("slice")
     lift = policy.influence_weight * unit * (influence - influence.mean().over("slice"))
     lift = pl.when(lift.is_finite()).then(lift).otherwise(0.0)
@@ -248,12 +250,18 @@ def _with_values(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         "value", "doc_id", descending=[True, False], nulls_last=True
     )
     member = pl.col("entered").is_not_null()
-    spread = pl.col("value").std().over("slice").fill_null(0.0)
-    return valued.with_columns(
+    margin = policy.margin * pl.col("value").std().over("slice").fill_null(0.0)
+    shared = valued.with_columns(
         in_share=_best(EVERY, pl.col("keep_share"), "slice"),
         member=member,
-        allowance=pl.when(member).then(policy.margin * spread).otherwise(0.0),
-    ).with_columns(threshold=pl.col("value").filter(pl.col("in_share")).min().over("slice"))
+        allowance=pl.when(member).then(margin).otherwise(0.0),
+        # What keeps all has no place to be noisy about.
+        entry=pl.when(~member & member.any().over("slice") & (pl.col("keep_share") < 1)).then(margin).otherwise(0.0),
+    )
+    threshold = pl.col("value").filter(pl.col("in_share")).min().over("slice")
+    return shared.with_columns(threshold=threshold).with_columns(
+        in_share=(pl.col("in_share") & (pl.col("value") >= pl.col("threshold") + pl.col("entry"))).fill_null(False)
+    )
 
 
 def _best(fits: pl.Expr, share: pl.Expr, over: str | None) -> pl.Expr:
