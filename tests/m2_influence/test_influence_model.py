@@ -6,7 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tier_assets.m2_influence.influence_model import Settings, drift, fit, load
+from resources.encoder import bundled_folder
+from resources.training_data import learn_tokenizer
+from tier_assets.m2_influence.influence_model import Settings, drift, fit, load, predict_flops
 
 GOOD, BAD = ("river", "stone", "lantern"), ("coupon", "click", "unsubscribe")
 FILLER = tuple(f"w{n}" for n in range(60))
@@ -88,3 +90,111 @@ def test_drift_is_nothing_for_the_same_order_and_two_for_the_opposite() -> None:
     assert drift(before, before * 5) == 0.0
     assert drift(before, -before) == 2.0
     assert drift(before, np.ones(3)) == 1.0
+
+
+def test_fit_predictions_are_in_the_unit_of_the_labels_and_their_errors_are_known() -> None:
+    known, new = labels(1_200).head(600), labels(1_200).tail(600)
+    score, uncertainty = load(fit(known).artefact).predict(new["text"], new["domain"])
+    true = new["score"].to_numpy()
+    assert np.polyfit(score, true, 1)[0] == pytest.approx(1.0, abs=0.1)
+    assert 0.90 < np.mean(np.abs(true - score) <= 1.96 * uncertainty) < 0.99
+
+
+def test_fit_a_noisy_domain_has_the_larger_uncertainty() -> None:
+    random, known = np.random.default_rng(0), labels(600)
+    noise = pl.Series(random.normal(size=600)) * pl.Series((known["domain"] == "mail").cast(pl.Float64))
+    fitted = fit(known.with_columns(score=pl.col("score") + 2 * noise))
+    _, uncertainty = load(fitted.artefact).predict(pl.Series(["w1 river", "w1 river"]), pl.Series(["mail", "news"]))
+    assert uncertainty[0] > 1.5 * uncertainty[1]
+
+
+def test_fit_labels_in_another_order_keep_their_folds() -> None:
+    known = labels(200)
+    assert fit(known).spearman == pytest.approx(fit(known.sample(fraction=1, shuffle=True, seed=1)).spearman, abs=0.02)
+
+
+def test_fit_one_domain_is_judged_within_it() -> None:
+    fitted = fit(labels(300).with_columns(domain=pl.lit("all")))
+    assert fitted.spearman_across is None
+    assert fitted.spearman_domain_mean is None or abs(fitted.spearman_domain_mean) < 0.3
+    assert fitted.beats_domain_mean
+
+
+def test_fit_domains_too_small_to_be_judged_within_say_so() -> None:
+    known = labels(90).with_columns(domain=pl.format("domain {}", pl.int_range(90) % 9))
+    fitted = fit(known)
+    assert fitted.spearman_within is None
+    assert not fitted.beats_domain_mean
+    assert fitted.refused == "no domain has 20 labels to be judged within"
+
+
+def test_predict_unknown_domain_has_a_score_of_its_text_alone() -> None:
+    model = load(fit(labels(600)).artefact)
+    texts = pl.Series(["w1 w2 river stone lantern " * 9, "w1 w2 coupon click unsubscribe " * 9])
+    score, uncertainty = model.predict(texts, pl.Series(["unheard", "unheard"]))
+    assert score[0] > score[1]
+    assert (uncertainty > 0).all()
+
+
+def test_predict_long_document_scores_like_its_windows() -> None:
+    model, windows = load(fit(labels(600)).artefact), labels(2, seed=5)
+    long = " ".join([windows["text"][0]] * 40)
+    domains = pl.Series(["news"])
+    apart, _ = model.predict(windows["text"][:1], domains)
+    joined, _ = model.predict(pl.Series([long]), domains)
+    assert joined[0] == pytest.approx(apart[0], abs=0.3)
+
+
+def test_predict_empty_and_null_texts_have_a_finite_score() -> None:
+    score, _ = load(fit(labels(100)).artefact).predict(pl.Series(["", None]), pl.Series(["news", "news"]))
+    assert np.isfinite(score).all()
+    assert score[0] == score[1]
+
+
+def test_predict_fewer_domains_than_texts_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 texts need as many domains, got 1"):
+        load(fit(labels(60)).artefact).predict(pl.Series(["a", "b"]), pl.Series(["news"]))
+
+
+def test_fit_tokens_of_the_training_model_are_the_features() -> None:
+    known = labels(200)
+    tokenizer = learn_tokenizer(known["text"].to_list(), 300)
+    assert fit(known, tokenizer=tokenizer.to_str()).version != fit(known).version
+    # No byte-level merges can be read off it: a vocabulary is learnt instead.
+    assert fit(known, tokenizer='{"model": {"type": "Unigram", "vocab": []}}').version == fit(known).version
+
+
+def test_hidden_ridge_without_states_or_of_another_width_is_refused() -> None:
+    known, settings = labels(60), Settings(kind="hidden_ridge")
+    with pytest.raises(ValueError, match=r"needs hidden states \[60, width\], got None"):
+        fit(known, settings)
+    states = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    model = load(fit(known, settings, states).artefact)
+    with pytest.raises(ValueError, match="hidden states of width 3, learnt from 4"):
+        model.predict(known["text"], known["domain"], states[:, :3])
+    with pytest.raises(ValueError, match="not finite"):
+        fit(known, settings, states * np.nan)
+
+
+def test_load_bytes_that_are_no_model_are_refused() -> None:
+    for artefact in (b"", b"no zip", fit(labels(60)).artefact[:-200]):
+        with pytest.raises(ValueError, match="not an influence model of this version"):
+            load(artefact)
+
+
+def test_predict_flops_grow_with_the_pool_and_the_network() -> None:
+    text = predict_flops("ngram_ridge", 1_000, 128_000)
+    assert 0 < text < predict_flops("hidden_ridge", 1_000, 128_000, 400_000) == text + 2 * 400_000 * 128_000
+    assert predict_flops("encoder", 10, 1_000_000, 10) == 2 * 10 * 2_560
+
+
+@pytest.mark.slow
+def test_encoder_learns_which_words_help() -> None:
+    known, new = labels(240, noise=0.1), labels(60, seed=1, noise=0.1)
+    fitted = fit(known, Settings(kind="encoder", folds=2), encoder=bundled_folder())
+    assert fitted.spearman_across is None
+    assert fitted.flops > 0
+    score, _ = load(fitted.artefact).predict(new["text"], new["domain"], encoder=bundled_folder())
+    assert np.corrcoef(score, new["score"])[0, 1] > 0.3
+    with pytest.raises(ValueError, match="needs the folder of a Hugging Face encoder"):
+        fit(known, Settings(kind="encoder"))
