@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from algorithms.influence_probes import direction
 from algorithms.packing import Tokens
 from resources.trainer import Losses, ModelSettings, OptimizerSettings, Trainer
 from tier_assets.m2_influence.probe import KINDS, Kind, probe
@@ -66,6 +67,20 @@ def test_probe_kinds_agree_at_a_small_rate() -> None:
     reference = counting(8, 3, seed=77, length=17)
     true, first_order = (probe(trainer, chunks, reference, 2e-3, kind) for kind in KINDS)
     assert spearmanr(true.effect_N, first_order.effect_N).statistic > 0.9
+
+
+def test_probe_first_order_is_the_slope_of_each_chunk_where_the_model_is(trainer: Trainer) -> None:
+    chunks, reference, lr = mixed(3), counting(4, 3, seed=77), 3e-2
+    found = probe(trainer, chunks, reference, lr, "first_order")
+    before, moments, share = trainer.state(), trainer.second_moments(), trainer.momentum
+    trainer.coast(lr)
+    along = direction(trainer.gradient(reference), moments)
+    trainer.restore(before)
+    expected = [
+        -lr * share * sum(float((d * g).sum()) for d, g in zip(along, trainer.gradient(chunk[None, :8]), strict=True))
+        for chunk in chunks
+    ]
+    np.testing.assert_allclose(found.effect_N, expected, atol=0.1 * float(np.std(expected)), rtol=0.1)
 
 
 @pytest.mark.parametrize(
