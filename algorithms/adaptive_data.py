@@ -23,8 +23,10 @@ over what there is.
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -45,112 +47,117 @@ _logger = logging.getLogger(__name__)
 
 
 class PublishedRule:
-    """The rule's state in one run; the domains are numbered."""
+    """The rule's state in one run; the domains are numbered. Lists, not arrays, as in slope_rule."""
 
-    def __init__(self, domains: Sequence[str], prior_K: Floats, warmup_steps: int, fit_every: int) -> None:
+    def __init__(self, domains: Sequence[str], prior: Sequence[float], warmup_steps: int, fit_every: int) -> None:
         self._domains = tuple(domains)
-        self._prior_K = prior_K
+        self._prior = list(prior)
         self._warmup = warmup_steps
         self._fit_every = fit_every
-        self._history_K = prior_K.copy()
-        self._average_K = prior_K.copy()
-        self._losses_TK = np.empty((0, len(prior_K)))  # of the last steps, a window's worth
-        self._smooth_TK = np.empty((0, len(prior_K)))
-        self._tokens_T = np.empty(0)  # of the last steps
-        self._kept_T = np.empty(0)  # of the smoothed points
+        self._history = list(prior)
+        self._average = list(prior)
+        self._recent: list[list[float]] = []  # losses of the last reports, a window's worth
+        self._recent_tokens: list[int] = []
+        self._kept: list[list[float]] = []  # smoothed losses
+        self._kept_tokens: list[int] = []
         self._stride = _STRIDE
         self._seen = 0  # reports
-        self._early = 0  # of them, before the warm-up's end
+        self._early = 0  # of them, in the warm-up
         self._last_step = 0
-        self._laws_3K: Floats | None = None
+        self._laws: list[list[float]] | None = None  # epsilon, beta, alpha
 
-    def update(self, step: int, tokens: int, losses_K: Floats, counts_K: Floats) -> Floats | None:
+    def update(self, step: int, tokens: int, losses: Sequence[float], counts: Sequence[float]) -> list[float] | None:
         """The weights after this step; None before the first fit.
 
-        `tokens` are all seen in the run, `losses_K` is NaN and `counts_K` (tokens) 0 for domains not in the batch.
+        `tokens` are all seen in the run; a domain that is not in the batch has a loss of NaN and a count of 0 tokens.
         """
-        if counts_K.sum() > 0:
-            self._history_K = _KEEP * self._history_K + (1 - _KEEP) * counts_K / counts_K.sum()
-        self._early += step <= self._warmup and not np.isnan(losses_K).all()
-        self._remember(tokens, losses_K)
+        if total := sum(counts):
+            self._history = [_KEEP * h + (1 - _KEEP) * count / total for h, count in zip(self._history, counts)]
+        if any(loss == loss for loss in losses):  # not all NaN
+            self._early += step <= self._warmup
+            self._remember(tokens, losses)
         # The authors count steps from 0.
         if step > self._warmup and (step - 1) // self._fit_every > (self._last_step - 1) // self._fit_every:
             self._fit(step)
         self._last_step = step
-        if self._laws_3K is None:
+        if self._laws is None:
             return None
-        beta_K, alpha_K = self._laws_3K[1:]
         n = tokens / SEQUENCE_TOKENS
-        slope_K = np.maximum(alpha_K, _MIN_EXPONENT) * beta_K * n**-alpha_K / n
-        wanted_K = slope_K * self._prior_K * np.sqrt(self._history_K * (1 - self._history_K))
-        if not wanted_K.sum() > 0:
+        wanted = [
+            max(alpha, _MIN_EXPONENT) * beta * n**-alpha / n * prior * math.sqrt(h * (1 - h))
+            for beta, alpha, prior, h in zip(*self._laws[1:], self._prior, self._history)
+        ]
+        if not sum(wanted) > 0:
             return None
-        wanted_K = np.maximum(wanted_K / wanted_K.sum(), _FLOOR)
-        wanted_K /= wanted_K.sum()
-        weights_K: Floats = _KEEP * self._average_K + (1 - _KEEP) * wanted_K
-        self._average_K = self._average_K + (wanted_K - self._average_K) / step
-        return weights_K
+        wanted = _scaled([max(share, _FLOOR) for share in _scaled(wanted)])
+        weights = [_KEEP * mean + (1 - _KEEP) * share for mean, share in zip(self._average, wanted)]
+        self._average = [mean + (share - mean) / step for mean, share in zip(self._average, wanted)]
+        return weights
 
     def state(self) -> dict[str, Any]:
-        """Everything that updates change, as lists and numbers."""
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in vars(self).items()
-            if name not in ("_domains", "_prior_K", "_warmup", "_fit_every")
-        }
+        """Everything that updates change."""
+        fixed = ("_domains", "_prior", "_warmup", "_fit_every")
+        return copy.deepcopy({name: value for name, value in vars(self).items() if name not in fixed})
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        shape = (-1, len(self._prior_K))
-        for name, value in state.items():
-            array = np.array(value, dtype=np.float64) if isinstance(value, list) else value
-            setattr(self, name, array.reshape(shape) if name.endswith(("_TK", "_3K")) and value is not None else array)
+        vars(self).update(copy.deepcopy(state))
 
-    def _remember(self, tokens: int, losses_K: Floats) -> None:
-        """Add a step's losses; a domain that was not in the batch repeats its last loss, or takes the batch's mean."""
-        known_K = ~np.isnan(losses_K)
-        if not known_K.any():
-            return
-        last_K = self._losses_TK[-1] if len(self._losses_TK) else np.full(len(losses_K), losses_K[known_K].mean())
-        row_K = np.where(known_K, losses_K, last_K)
-        self._losses_TK = np.vstack((self._losses_TK, row_K))[-_WINDOW:]
-        self._tokens_T = np.append(self._tokens_T, tokens)[-_WINDOW:]
+    def _remember(self, tokens: int, losses: Sequence[float]) -> None:
+        """Add a report; a domain that was not in the batch repeats its last loss, or takes the batch's mean."""
+        if self._recent:
+            last = self._recent[-1]
+        else:
+            known = [loss for loss in losses if loss == loss]
+            last = [sum(known) / len(known)] * len(losses)
+        self._recent.append([loss if loss == loss else before for loss, before in zip(losses, last)])
+        self._recent_tokens.append(tokens)
         self._seen += 1
-        if len(self._losses_TK) == _WINDOW:
+        if len(self._recent) > _WINDOW:
+            del self._recent[0], self._recent_tokens[0]
+        if len(self._recent) == _WINDOW:
             # The first whole window also smooths its own first half, as the filter's end does its last.
-            first = 0 if self._seen == _WINDOW else _WINDOW // 2
-            self._keep(first, _WINDOW // 2 + 1)
+            self._keep(0 if self._seen == _WINDOW else _WINDOW // 2, _WINDOW // 2 + 1)
 
     def _keep(self, first: int, end: int) -> None:
-        tokens_T, smooth_TK = self._smoothed(first, end)
-        self._smooth_TK = np.vstack((self._smooth_TK, smooth_TK))
-        self._kept_T = np.append(self._kept_T, tokens_T)
-        if len(self._kept_T) > CAPACITY:
-            self._smooth_TK, self._kept_T = self._smooth_TK[::2], self._kept_T[::2]
+        tokens, smooth = self._smoothed(first, end)
+        self._kept += smooth
+        self._kept_tokens += tokens
+        if len(self._kept) > CAPACITY:
+            self._kept, self._kept_tokens = self._kept[::2], self._kept_tokens[::2]
             self._stride *= 2
 
-    def _smoothed(self, first: int, end: int) -> tuple[Floats, Floats]:
+    def _smoothed(self, first: int, end: int) -> tuple[list[int], list[list[float]]]:
         """Tokens and smoothed losses at the window's places that the fit reads."""
-        begin = self._seen - len(self._losses_TK) - self._early
+        begin = self._seen - len(self._recent) - self._early
         places = [p for p in range(first, end) if begin + p >= 0 and (begin + p) % self._stride == 0]
-        return self._tokens_T[places], _smoother(len(self._losses_TK))[places] @ self._losses_TK
+        if not places:
+            return [], []
+        smooth_TK = _smoother(len(self._recent))[places] @ np.array(self._recent)
+        return [self._recent_tokens[place] for place in places], smooth_TK.tolist()
 
     def _fit(self, step: int) -> None:
-        half = _WINDOW // 2 + 1 if len(self._losses_TK) == _WINDOW else 0
-        tokens_T, smooth_TK = self._smoothed(half, len(self._losses_TK))
-        n_T = np.append(self._kept_T, tokens_T) / SEQUENCE_TOKENS
+        half = _WINDOW // 2 + 1 if len(self._recent) == _WINDOW else 0
+        tokens, smooth = self._smoothed(half, len(self._recent))
+        n_T = np.array(self._kept_tokens + tokens) / SEQUENCE_TOKENS
         if len(n_T) < MIN_POINTS:
             return
-        curve_KT = np.vstack((self._smooth_TK, smooth_TK)).T
+        curve_KT = np.array(self._kept + smooth).T
         wrong = [f"{name}: {what}" for name, loss_T in zip(self._domains, curve_KT) if (what := problem(n_T, loss_T))]
         if wrong:
             _logger.warning("step %d: no laws fitted, the last ones stay: %s", step, "; ".join(wrong))
             return
         laws = fit(n_T, curve_KT, delta=PUBLISHED_DELTA, bounds=PUBLISHED_BOUNDS)
-        self._laws_3K = np.stack((laws.epsilon_D, laws.beta_D, laws.alpha_D))
+        self._laws = [laws.epsilon_D.tolist(), laws.beta_D.tolist(), laws.alpha_D.tolist()]
         on_bound = [f"{name} ({', '.join(at)})" for name, at in zip(self._domains, laws.on_bound) if at]
         if on_bound:
             _logger.warning("step %d: parameters on a bound: %s", step, "; ".join(on_bound))
+
+
+def _scaled(shares: list[float]) -> list[float]:
+    """The shares, made to sum to 1."""
+    total = sum(shares)
+    return [share / total for share in shares]
 
 
 @functools.cache

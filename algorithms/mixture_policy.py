@@ -74,24 +74,25 @@ class MixturePolicy:
             self._mix_K = self._prior_K
         else:
             self._mix_K = uniform_K
-        self._weights_K = self._mix_K.copy()
+        self._weights = self._mix_K.tolist()
         self._step = 0
         self._fitted = 0  # step of the last fit
         self._tokens = 0
-        self._weighted_K = np.zeros(len(self.domains))
+        self._weighted = [0.0] * len(self.domains)  # weights summed over tokens
         self._curves = Curves(len(self.domains))
-        self._published = PublishedRule(self.domains, self._mix_K, warmup_steps, fit_every)
+        self._published = PublishedRule(self.domains, self._mix_K.tolist(), warmup_steps, fit_every)
 
     @property
     def weights(self) -> dict[str, float]:
         """The weights in force; they sum to 1."""
-        return dict(zip(self.domains, self._weights_K.tolist()))
+        return dict(zip(self.domains, self._weights))
 
     @property
     def average_shares(self) -> dict[str, float]:
         """The weights averaged over the tokens seen: a `pilot`'s shares. Before any, the weights."""
-        mean_K = self._weighted_K / self._tokens if self._tokens else self._weights_K
-        return dict(zip(self.domains, mean_K.tolist()))
+        if not self._tokens:
+            return self.weights
+        return {name: weighted / self._tokens for name, weighted in zip(self.domains, self._weighted)}
 
     def update(
         self, losses: Mapping[str, float], counts: Mapping[str, int], step: int | None = None
@@ -107,16 +108,15 @@ class MixturePolicy:
                 count, or a step that is not after the last; nothing has changed then.
         """
         step = self._step + 1 if step is None else step
-        losses_K, counts_K = self._checked(losses, counts, step)
+        by_domain, tokens = self._checked(losses, counts, step)
         self._step = step
-        new_tokens = int(counts_K.sum())
-        self._weighted_K += self._weights_K * new_tokens
+        new_tokens = sum(tokens)
+        self._weighted = [sum_ + weight * new_tokens for sum_, weight in zip(self._weighted, self._weights)]
         self._tokens += new_tokens
         if self.policy in ("ado", "ado_uniform"):
-            found_K = self._published.update(step, self._tokens, losses_K, counts_K)
-            self._weights_K = self._weights_K if found_K is None else found_K
-        elif self.policy == "slope":
-            self._slope(losses_K, counts_K)
+            self._weights = self._published.update(step, self._tokens, by_domain, tokens) or self._weights
+        elif self.policy == "slope" and new_tokens:
+            self._slope(by_domain, tokens)
         return self.weights
 
     def state(self) -> dict[str, Any]:
@@ -128,11 +128,11 @@ class MixturePolicy:
             "prior": self._prior_K.tolist(),
             "settings": list(self._settings),
             "mix": self._mix_K.tolist(),
-            "weights": self._weights_K.tolist(),
+            "weights": list(self._weights),
             "step": self._step,
             "fitted": self._fitted,
             "tokens": self._tokens,
-            "weighted": self._weighted_K.tolist(),
+            "weighted": list(self._weighted),
             "curves": self._curves.state(),
             "published": self._published.state(),
         }
@@ -153,26 +153,27 @@ class MixturePolicy:
         )
         # As they were to the last bit: shares once more divided by their sum are not.
         policy._prior_K, policy._mix_K = np.array(state["prior"]), np.array(state["mix"])
-        policy._published = PublishedRule(policy.domains, policy._mix_K, warmup_steps, fit_every)
-        policy._weights_K = np.array(state["weights"])
+        policy._published = PublishedRule(policy.domains, policy._mix_K.tolist(), warmup_steps, fit_every)
+        policy._weights, policy._weighted = list(state["weights"]), list(state["weighted"])
         policy._step, policy._fitted, policy._tokens = state["step"], state["fitted"], state["tokens"]
-        policy._weighted_K = np.array(state["weighted"])
         policy._curves.restore(state["curves"])
         policy._published.restore(state["published"])
         return policy
 
-    def _slope(self, losses_K: Floats, counts_K: Floats) -> None:
+    def _slope(self, losses: list[float], counts: list[int]) -> None:
         warmup_steps, fit_every, decay_from = self._settings
-        early, late = self._step <= warmup_steps, decay_from is not None and self._step >= decay_from
-        if early or late or not counts_K.any():
+        if self._step <= warmup_steps or (decay_from is not None and self._step >= decay_from):
             return
-        self._curves.add(self._tokens, losses_K, np.where(np.isnan(losses_K), 0.0, counts_K))
+        self._curves.add(self._tokens, losses, counts)
         if self._step // fit_every > self._fitted // fit_every:
             self._fitted = self._step
-            rho_K = wanted(self._curves, self.target, self._mix_K, self._prior_K, self._weights_K)
-            self._weights_K = (1 - RATE) * self._weights_K + RATE * rho_K
+            weights_K = np.array(self._weights)
+            rho_K = wanted(self._curves, self.target, self._mix_K, self._prior_K, weights_K)
+            self._weights = ((1 - RATE) * weights_K + RATE * rho_K).tolist()
 
-    def _checked(self, losses: Mapping[str, float], counts: Mapping[str, int], step: int) -> tuple[Floats, Floats]:
+    def _checked(
+        self, losses: Mapping[str, float], counts: Mapping[str, int], step: int
+    ) -> tuple[list[float], list[int]]:
         """Losses (NaN where there is none) and counts by domain."""
         for name in [*losses, *counts]:
             if name not in self.domains:
@@ -187,9 +188,9 @@ class MixturePolicy:
                 raise ValueError(f"domain {name!r}: a count of {count} tokens")
         if step <= self._step:
             raise ValueError(f"step {step} is not after step {self._step}")
-        counts_K = np.array([float(counts.get(name, 0)) for name in self.domains])
-        losses_K = np.array([losses.get(name, math.nan) for name in self.domains], dtype=np.float64)
-        return np.where(counts_K > 0, losses_K, math.nan), counts_K
+        tokens = [int(counts.get(name, 0)) for name in self.domains]
+        found = [float(losses.get(name, math.nan)) if count else math.nan for name, count in zip(self.domains, tokens)]
+        return found, tokens
 
 
 def _shares(domains: Sequence[str], given: Mapping[str, float], what: str) -> Floats:

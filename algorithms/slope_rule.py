@@ -23,6 +23,8 @@ Memory is constant: the curve is kept as at most CAPACITY bins of equal numbers 
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -30,7 +32,7 @@ import numpy as np
 from algorithms.scaling_laws import Intervals, Laws, fit, intervals
 from algorithms.variable_projection import Floats
 
-CAPACITY: Final = 128
+CAPACITY: Final = 64
 MIN_BINS: Final = 8
 RATE: Final = 0.3
 TRUST: Final = 3.0
@@ -39,54 +41,60 @@ _TEMPERATURE: Final = 0.1
 
 
 class Curves:
-    """The losses of K domains over a run, as bins."""
+    """The losses of K domains over a run, as bins. Plain lists: between two steps of a training model numpy's code is
+    not in the processor's cache, and a handful of its calls costs more than the arithmetic."""
 
     def __init__(self, domains: int) -> None:
+        self._domains = domains
         self._width = 1  # reports a bin
-        self._filled = 0  # reports in the last bin
-        self._reports_B = np.empty(0)
-        self._tokens_B = np.empty(0)  # summed over the bin's reports
-        self._losses_BK = np.empty((0, domains))  # summed over the bin's tokens
-        self._counts_BK = np.empty((0, domains))
+        self._reports: list[int] = []
+        self._tokens: list[float] = []  # summed over the bin's reports
+        self._losses: list[list[float]] = []  # by domain, summed over the bin's tokens
+        self._counts: list[list[float]] = []
 
-    def add(self, tokens: int, losses_K: Floats, counts_K: Floats) -> None:
-        """A report: tokens seen in the run, and each domain's mean loss over its `counts_K` tokens."""
-        if self._filled == 0:
-            self._reports_B = np.append(self._reports_B, 0.0)
-            self._tokens_B = np.append(self._tokens_B, 0.0)
-            empty_1K = np.zeros((1, len(losses_K)))
-            self._losses_BK = np.vstack((self._losses_BK, empty_1K))
-            self._counts_BK = np.vstack((self._counts_BK, empty_1K))
-        self._reports_B[-1] += 1
-        self._tokens_B[-1] += tokens
-        self._losses_BK[-1] += np.where(counts_K > 0, losses_K * counts_K, 0.0)
-        self._counts_BK[-1] += counts_K
-        self._filled = (self._filled + 1) % self._width
-        if self._filled == 0 and len(self._tokens_B) == CAPACITY:
-            for name in ("_reports_B", "_tokens_B", "_losses_BK", "_counts_BK"):
-                bins = getattr(self, name)
-                setattr(self, name, bins[::2] + bins[1::2])
-            self._width *= 2
+    def add(self, tokens: int, losses: Sequence[float], counts: Sequence[float]) -> None:
+        """A report: tokens seen in the run, and each domain's mean loss over its count of tokens, NaN where none."""
+        if not self._reports or self._reports[-1] == self._width:
+            if len(self._reports) == CAPACITY:
+                self._merge()
+            self._reports.append(0)
+            self._tokens.append(0.0)
+            self._losses.append([0.0] * self._domains)
+            self._counts.append([0.0] * self._domains)
+        self._reports[-1] += 1
+        self._tokens[-1] += tokens
+        summed, counted = self._losses[-1], self._counts[-1]
+        for place, (loss, count) in enumerate(zip(losses, counts)):
+            if loss == loss:  # no NaN
+                summed[place] += loss * count
+                counted[place] += count
 
     def bins(self) -> tuple[Floats, Floats, Floats]:
         """Of the full bins: tokens [B], mean losses [K, B], and weights [K, B], 0 where a domain was not seen."""
-        full = len(self._tokens_B) - (self._filled > 0)
-        tokens_B = self._tokens_B[:full] / self._reports_B[:full]
-        counts_KB = self._counts_BK[:full].T
-        losses_KB = self._losses_BK[:full].T / np.where(counts_KB > 0, counts_KB, 1.0)
+        full = sum(reports == self._width for reports in self._reports)
+        tokens_B = np.array(self._tokens[:full]) / self._width
+        counts_KB = np.array(self._counts[:full]).reshape(full, self._domains).T
+        losses_KB = np.array(self._losses[:full]).reshape(full, self._domains).T
+        losses_KB = losses_KB / np.where(counts_KB > 0, counts_KB, 1.0)
         mean_K1 = counts_KB.sum(1, keepdims=True) / np.maximum((counts_KB > 0).sum(1, keepdims=True), 1)
         return tokens_B, losses_KB, counts_KB / np.maximum(mean_K1, 1.0)
 
     def state(self) -> dict[str, Any]:
-        """Everything that `add` changes, as lists and numbers."""
-        return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in vars(self).items()}
+        """Everything that `add` changes."""
+        return copy.deepcopy({name: value for name, value in vars(self).items() if name != "_domains"})
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        domains = self._losses_BK.shape[1]
-        for name, value in state.items():
-            array = np.array(value, dtype=np.float64) if isinstance(value, list) else value
-            setattr(self, name, array.reshape(-1, domains) if name.endswith("_BK") else array)
+        vars(self).update(copy.deepcopy(state))
+
+    def _merge(self) -> None:
+        """Two bins in one: half as many, twice as wide."""
+        self._reports = [a + b for a, b in zip(self._reports[::2], self._reports[1::2])]
+        self._tokens = [a + b for a, b in zip(self._tokens[::2], self._tokens[1::2])]
+        for name in ("_losses", "_counts"):
+            rows = getattr(self, name)
+            setattr(self, name, [[a + b for a, b in zip(*pair)] for pair in zip(rows[::2], rows[1::2])])
+        self._width *= 2
 
 
 def wanted(curves: Curves, target: str, mix_K: Floats, prior_K: Floats, weights_K: Floats) -> Floats:

@@ -82,10 +82,10 @@ def test_published_rule_step_is_the_published_formula() -> None:
     mixing = MixturePolicy(DOMAINS, PRIOR, "ado", warmup_steps=100, fit_every=100)
     run(mixing, 249)
     rule = mixing._published
-    history_K, average_K = rule._history_K.copy(), rule._average_K.copy()
+    history_K, average_K = np.array(rule._history), np.array(rule._average)
     weights = mixing.update(law(250 * 7168.0), COUNTS)
-    assert rule._laws_3K is not None
-    epsilon_K, beta_K, alpha_K = rule._laws_3K
+    assert rule._laws is not None
+    epsilon_K, beta_K, alpha_K = np.array(rule._laws)
     n, share_K, prior_K = 250 * 7.0, np.array([4, 2, 1]) / 7, np.array([0.6, 0.3, 0.1])
     history_K = 0.9 * history_K + 0.1 * share_K
     potential_K = np.maximum(alpha_K, 0.05) * (epsilon_K + beta_K * n**-alpha_K - epsilon_K) / n
@@ -93,7 +93,7 @@ def test_published_rule_step_is_the_published_formula() -> None:
     rho_K = np.maximum(rho_K / rho_K.sum(), 0.01)
     rho_K /= rho_K.sum()
     assert list(weights.values()) == pytest.approx(list(0.9 * average_K + 0.1 * rho_K))
-    assert rule._average_K == pytest.approx((1 - 1 / 250) * average_K + rho_K / 250)
+    assert rule._average == pytest.approx(((1 - 1 / 250) * average_K + rho_K / 250).tolist())
 
 
 def test_published_rule_smooths_as_savitzky_and_golay() -> None:
@@ -104,10 +104,9 @@ def test_published_rule_smooths_as_savitzky_and_golay() -> None:
     for loss in losses:
         mixing.update({"a": float(loss)}, {"a": 1024})
     rule = mixing._published
-    tokens_T, tail_TK = rule._smoothed(51, 101)
-    found_T = np.append(rule._smooth_TK[:, 0], tail_TK[:, 0])
-    assert found_T == pytest.approx(savgol_filter(losses, 101, 3)[::10])
-    assert np.append(rule._kept_T, tokens_T).tolist() == [1024 * (1 + 10 * place) for place in range(31)]
+    tokens, tail = rule._smoothed(51, 101)
+    assert np.array(rule._kept + tail)[:, 0] == pytest.approx(savgol_filter(losses, 101, 3)[::10])
+    assert rule._kept_tokens + tokens == [1024 * (1 + 10 * place) for place in range(31)]
 
 
 def test_published_rule_parameter_on_a_bound_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -145,14 +144,14 @@ def test_memory_of_a_long_run_is_constant() -> None:
     published = MixturePolicy(DOMAINS, PRIOR, "ado", warmup_steps=0, fit_every=10**6)
     run(adaptive, 12_000)
     run(published, 12_000)
-    assert len(adaptive._curves.bins()[0]) < CAPACITY
-    assert len(published._published._kept_T) <= 512
+    assert len(adaptive._curves.bins()[0]) <= CAPACITY
+    assert len(published._published._kept) <= 512
 
 
 def test_curves_merged_in_pairs_keep_means() -> None:
     curves = Curves(1)
-    for step in range(1, 2 * CAPACITY + 1):
-        curves.add(step, np.array([float(step)]), np.array([2.0]))
+    for step in range(1, 2 * CAPACITY + 2):
+        curves.add(step, [float(step)], [2.0])
     tokens_B, losses_1B, weights_1B = curves.bins()
     assert tokens_B.tolist() == [2.5 + 4 * place for place in range(CAPACITY // 2)]
     assert losses_1B[0].tolist() == tokens_B.tolist()
