@@ -66,7 +66,7 @@ def own(rows: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_draw_of_every_arm_meets_the_budget_within_a_document_and_draws_none_twice(arm: Arm) -> None:
-    rows = drawn(pool(), Settings(arm=arm))
+    rows = drawn(pool(), Settings(arm=arm, control_share=0.4))
     assert rows.schema == {name: t for name, t in table("stage_draws").schema.items() if name != "stage"}
     assert rows["doc_id"].is_unique().all()
     assert rows["place"].to_list() == list(range(rows.height))

@@ -11,7 +11,7 @@ budget in tokens. Out: rows of `stage_draws` without the stage. Two arms stand i
 | `domain_matched` | evenly within domains, in the domain mix that the arm `matched` would draw |
 | `influence` | Gumbel-top-k over influence (MATES) |
 | `dsir` | Gumbel-top-k over the likelihood ratio of reference and pool |
-| `cynical` | the set whose n-grams the reference lacks most (greedy, in rounds) |
+| `cynical` | the set that holds the n-grams of the reference which training has seen least (greedy, in rounds) |
 | `cynical_guarded` | the same, each domain keeping a share of its own; its target may be part guard |
 | `cynical_influence` | the same, its gains moved by what of the influence they do not explain |
 
