@@ -1,8 +1,8 @@
 """One small training run under a mixture policy, for `benchmarks.ado`: the texts as bytes, a model of 0.12 million
 parameters, and what it has learnt of each domain in the end.
 
-Domains: the largest of the texts' own, one nobody can learn (random bytes) and one that is learnt late (half of a chunk
-is random, and the other half repeats it: nothing falls before the model has found out how to copy). Every seed has its
+Domains: the largest of the texts' own, one nobody can learn (random bytes) and one that is learnt late (random bytes,
+again and again: nothing falls before the model has found out how to copy). Every seed has its
 own initial weights, draws and split of the documents; arms of one seed differ by the policy alone.
 """
 
@@ -31,6 +31,7 @@ MADE: Final = {UNLEARNABLE: 0.10, LATE: 0.05}
 TEXT_DOMAINS: Final = 4
 MAX_DOMAIN_CHARS: Final = 8_000_000
 CONTEXT: Final = 128
+REPEATED: Final = 32
 BATCH: Final = 16
 SEPARATOR: Final = 256
 PEAK_RATE: Final = 4e-3
@@ -91,11 +92,10 @@ def _chunks(key: int, seed: int, num_chunks: int) -> tuple[dict[str, Tokens], di
         measured[name] = _packed(own.gather(order[:apart]), MEASURED_CHUNKS, random)
         train[name] = _packed(own.gather(order[apart:]), num_chunks, random)
     del train[HELD_OUT]
-    half = (CONTEXT + 1) // 2
     for number, made in ((num_chunks, train), (MEASURED_CHUNKS, measured)):
         made[UNLEARNABLE] = random.integers(0, 256, (number, CONTEXT + 1)).astype(np.int32)
-        once = random.integers(0, 256, (number, half + 1)).astype(np.int32)
-        made[LATE] = np.concatenate((once, once), 1)[:, : CONTEXT + 1]
+        once = random.integers(0, 256, (number, REPEATED)).astype(np.int32)
+        made[LATE] = np.tile(once, CONTEXT // REPEATED + 1)[:, : CONTEXT + 1]
     return train, measured
 
 
@@ -116,7 +116,7 @@ def _packed(texts: pl.Series, number: int, random: np.random.Generator) -> Token
 
 
 def policy_of(arm: Arm, prior: Mapping[str, float], steps: int, shares: Mapping[str, float] | None) -> MixturePolicy:
-    """The arm's policy: it learns from a sixth of the run on, twenty times until the rate decays."""
+    """The arm's policy: it learns from a sixth of the run on, ten times until the rate decays."""
     decay_from = round(steps * (1 - DECAY_SHARE))
     warmup = steps // 6
     return MixturePolicy(
@@ -125,7 +125,7 @@ def policy_of(arm: Arm, prior: Mapping[str, float], steps: int, shares: Mapping[
         arm.policy,
         arm.target,
         warmup_steps=warmup,
-        fit_every=max(1, (decay_from - warmup) // 20),
+        fit_every=max(1, (decay_from - warmup) // 10),
         decay_from=decay_from,
         shares=shares,
     )
@@ -155,9 +155,9 @@ def train(arm: Arm, seed: int, steps: int, shares: Mapping[str, float] | None = 
             places[name] += count
         rate = wsd(step, warmup, steps - warmup - decay, decay, PEAK_RATE)
         losses = trainer.step_losses(np.concatenate(batch), rate)
-        before = time.process_time()
         ends = np.cumsum([0, *counts.values()])
         means = {name: float(losses[a:b].mean()) for name, a, b in zip(counts, ends, ends[1:])}
+        before = time.process_time()
         weights = mixing.update(means, {name: count * CONTEXT for name, count in counts.items()})
         run.policy_cpu_s += time.process_time() - before
         for name, loss in means.items():
