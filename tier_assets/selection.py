@@ -69,7 +69,7 @@ def _told_round(lake: Lake, now: Round, keys: Sequence[str], engines: Engines) -
     for selected in _selected(lake, in_force(lake), keys, engines, now):
         found.append(selected.counts)
         examples.append(moved_examples(selected.current, selected.chosen, selected.candidates))
-    what = f"restores round {now.restores}" if now.restores else f"by the influence model {now.model_version}"
+    what = f"restores round {now.restores}" if now.restores else f"selects by the influence model {now.model_version}"
     return told_moves(f"round {now.number}, which {what}", found, _with_texts(lake, pl.concat(examples)))
 
 
