@@ -5,7 +5,15 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from tier_assets.l2_selected.dry_run import Compared, compared, margin_examples, moves_of, told
+from tier_assets.l2_selected.dry_run import (
+    Compared,
+    compared,
+    margin_examples,
+    moved_examples,
+    moves_of,
+    told,
+    told_moves,
+)
 from tier_assets.l2_selected.policy import Maximum, Policy, Rule
 from tier_assets.l2_selected.select import Selection, select
 
@@ -159,3 +167,36 @@ def test_told_of_an_empty_partition_counts_nothing_and_shows_none() -> None:
     assert text.splitlines()[-1] == "just dropped: none at a threshold"
     both = pl.concat([examples, margin_examples(select(candidates(1.0), NOBODY, HALF, 1), candidates(1.0))])
     assert len(both) == 1
+
+
+def test_moved_examples_are_promotions_of_high_and_demotions_of_low_influence() -> None:
+    influences = [0.5, None, 2.0, 1.0, -1.0, 0.0]
+    mail = candidates(3.0, 3.1, 3.2, 3.3, 2.9, 2.8).with_columns(influence=pl.Series(influences))
+    best = Policy("p", (Rule(0.5),), domain_floor=0.0, min_slice=1, margin=0.0, influence_weight=3.0)
+    chosen = select(mail, NOBODY, best, 1)
+    found = moved_examples(members("mail1", "mail4", "mail5", "gone"), chosen, mail, 2)
+    assert found.select("side", "doc_id", "influence", "quality", "reason").rows() == [
+        ("promoted", "mail2", 2.0, 3.2, "promoted_above_threshold"),
+        ("promoted", "mail3", 1.0, 3.3, "promoted_above_threshold"),
+        ("demoted", "mail4", -1.0, 2.9, "demoted_below_quality_threshold"),
+        ("demoted", "mail5", 0.0, 2.8, "demoted_below_quality_threshold"),
+    ]
+
+
+def test_told_moves_shows_counts_and_examples_with_their_influence() -> None:
+    mail = candidates(5.0, 4.0, 3.0, 2.0)
+    chosen = select(mail, NOBODY, HALF, 1)
+    current = members("mail1", "gone")
+    examples = moved_examples(current, chosen, mail).with_columns(text=pl.lit("Some\ntext"))
+    text = told_moves("round 2", [compared("mail", "s1", mail, current, chosen)], examples).splitlines()
+    assert text[0] == "round 2"
+    assert text[3].split() == ["mail@s1", "4", "2", "2", "1", "1", "200", "300"]
+    assert text[text.index("promoted: 1 of the highest influence") :] == [
+        "promoted: 1 of the highest influence",
+        "mail0  mail@s1  influence none, quality 5.0000  promoted_above_threshold",
+        "    Some text",
+        "",
+        "demoted: 1 of the lowest influence",
+        "gone  mail@s1  influence none, quality none  demoted_not_in_l1",
+        "    Some text",
+    ]
