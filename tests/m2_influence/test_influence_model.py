@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from resources.encoder import bundled_folder
 from resources.training_data import learn_tokenizer
+from tier_assets.m2_influence.encoder_model import EncoderLearner, EncoderModel
 from tier_assets.m2_influence.influence_model import Settings, drift, fit, load, predict_flops
 
 GOOD, BAD = ("river", "stone", "lantern"), ("coupon", "click", "unsubscribe")
@@ -67,6 +70,8 @@ def test_hidden_ridge_states_that_hold_the_score_are_read() -> None:
     fitted = fit(known, Settings(kind="hidden_ridge"), hidden)
     assert fitted.spearman is not None
     assert fitted.spearman > 0.9
+    score, _ = load(fitted.artefact).predict(known["text"], known["domain"], hidden)
+    assert np.corrcoef(score, known["score"])[0, 1] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -133,7 +138,10 @@ def test_predict_unknown_domain_has_a_score_of_its_text_alone() -> None:
     texts = pl.Series(["w1 w2 river stone lantern " * 9, "w1 w2 coupon click unsubscribe " * 9])
     score, uncertainty = model.predict(texts, pl.Series(["unheard", "unheard"]))
     assert score[0] > score[1]
-    assert (uncertainty > 0).all()
+    for known in SHIFT:
+        there, error = model.predict(texts, pl.Series([known, known]))
+        assert (there != score).all()
+        assert (error < uncertainty).all()
 
 
 def test_predict_long_document_scores_like_its_windows() -> None:
@@ -188,13 +196,52 @@ def test_predict_flops_grow_with_the_pool_and_the_network() -> None:
     assert predict_flops("encoder", 10, 1_000_000, 10) == 2 * 10 * 2_560
 
 
+@pytest.fixture(scope="module")
+def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real encoder of 20,000 weights that were never trained, and its tokenizer."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("encoder")
+    words = ["[UNK]", *FILLER, *GOOD, *BAD]
+    tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(folder)
+    return folder
+
+
 @pytest.mark.slow
-def test_encoder_learns_which_words_help() -> None:
-    known, new = labels(240, noise=0.1), labels(60, seed=1, noise=0.1)
-    fitted = fit(known, Settings(kind="encoder", folds=2), encoder=bundled_folder())
+def test_encoder_learns_and_predicts_as_the_other_kinds_do(small_encoder: Path) -> None:
+    known, settings = labels(400, noise=0.1), Settings(kind="encoder", folds=2)
+    fitted = fit(known, settings, encoder=small_encoder)
     assert fitted.spearman_across is None
     assert fitted.flops > 0
-    score, _ = load(fitted.artefact).predict(new["text"], new["domain"], encoder=bundled_folder())
-    assert np.corrcoef(score, new["score"])[0, 1] > 0.3
-    with pytest.raises(ValueError, match="needs the folder of a Hugging Face encoder"):
+    model = load(fitted.artefact)
+    score, uncertainty = model.predict(known["text"], known["domain"], encoder=small_encoder)
+    assert np.isfinite(score).all()
+    assert (uncertainty > 0).all()
+    again, _ = model.predict(known["text"][5:8], known["domain"][5:8], encoder=small_encoder)
+    assert np.abs(again - score[5:8]).max() < 0.02
+    assert fit(known, settings, encoder=small_encoder).version == fitted.version
+
+
+@pytest.mark.slow
+def test_encoder_without_its_folder_is_refused(small_encoder: Path) -> None:
+    known = labels(60)
+    with pytest.raises(ValueError, match="needs the folder of a Hugging Face encoder, got None"):
         fit(known, Settings(kind="encoder"))
+    model = load(fit(known, Settings(kind="encoder", folds=2), encoder=small_encoder).artefact)
+    with pytest.raises(ValueError, match="needs the folder of a Hugging Face encoder, got None"):
+        model.predict(known["text"], known["domain"])
+
+
+@pytest.mark.slow
+def test_encoder_of_sentences_learns_which_words_help() -> None:
+    known, new = labels(260, noise=0.1).head(200), labels(260, noise=0.1).tail(60)
+    found = EncoderLearner(known["text"], bundled_folder())
+    learnt = found.learn(np.arange(200), known["score"].to_numpy(), found.settings[0])
+    assert not any(name.startswith("embeddings.") for name in learnt)
+    values = EncoderModel(found.packed(learnt)).predict(new["text"], bundled_folder())
+    assert np.corrcoef(values, new["score"])[0, 1] > 0.3
