@@ -58,22 +58,23 @@ def _arm(
 
 RANDOM: Final = "random"
 CYNICAL: Final = "cynical, words"
-BEST: Final = "cynical of the residual, quota + influence"
+INFLUENCE: Final = "influence, n-gram ridge"
+QUOTA: Final = "cynical, quota"
 ARMS: Final = (
     _arm(RANDOM, arm="random"),
-    _arm("influence, n-gram ridge", "ngram_ridge", arm="influence", temperature=0.0),
+    _arm(INFLUENCE, "ngram_ridge", arm="influence", temperature=0.0),
     _arm("influence, hidden ridge", "hidden_ridge", arm="influence", temperature=0.0),
     _arm("DSIR, words", arm="dsir", units="words"),
     _arm(CYNICAL, arm="cynical", units="words"),
     _arm("cynical", arm="cynical"),
     _arm("cynical, guard target", arm="cynical_guarded", guard_share=0.3, quota=0.0),
-    _arm("cynical, quota", arm="cynical_guarded"),
+    _arm(QUOTA, arm="cynical_guarded"),
     _arm("cynical, quota + influence", "ngram_ridge", arm="cynical_influence"),
     _arm("cynical of the residual, quota", residual=True, arm="cynical_guarded"),
-    _arm(BEST, "ngram_ridge", residual=True, arm="cynical_influence"),
-    _arm("random, mix of influence", mix_of="influence, n-gram ridge", arm="random"),
+    _arm("cynical of the residual, quota + influence", "ngram_ridge", residual=True, arm="cynical_influence"),
+    _arm("random, mix of influence", mix_of=INFLUENCE, arm="random"),
     _arm("random, mix of cynical, words", mix_of=CYNICAL, arm="random"),
-    _arm("random, mix of the residual's", mix_of=BEST, arm="random"),
+    _arm("random, mix of cynical, quota", mix_of=QUOTA, arm="random"),
 )
 
 

@@ -135,7 +135,7 @@ def test_draw_with_a_quota_leaves_the_other_domain_its_share() -> None:
 
 def test_draw_matched_to_an_arm_has_its_domain_mix() -> None:
     rows = pool(300)
-    arms = (own(drawn(rows, Settings(arm=arm, guard_share=0.3), 2000)) for arm in ("cynical", "domain_matched"))
+    arms = (own(drawn(rows, Settings(arm=arm, guard_share=0.3), 2000)) for arm in ("cynical_guarded", "domain_matched"))
     mixes = [tokens(arm.filter(domain="new")) / tokens(arm) for arm in arms]
     assert mixes[0] == pytest.approx(mixes[1], abs=0.05)
 

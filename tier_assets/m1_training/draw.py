@@ -84,7 +84,7 @@ class Settings:
     guard_share: float = 0.0
     influence_weight: float = 0.5
     rounds: int = cynical_selection.ROUNDS
-    matched: Arm = "cynical"
+    matched: Arm = "cynical_guarded"
     units: Units = "tokens"
 
     def __post_init__(self) -> None:
