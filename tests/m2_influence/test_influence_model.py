@@ -214,7 +214,7 @@ def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_encoder_learns_and_predicts_as_the_other_kinds_do(small_encoder: Path) -> None:
-    known, settings = labels(400, noise=0.1), Settings(kind="encoder", folds=2)
+    known, settings = labels(120, noise=0.1), Settings(kind="encoder", folds=2)
     fitted = fit(known, settings, encoder=small_encoder)
     assert fitted.spearman_across is None
     assert fitted.flops > 0

@@ -153,10 +153,10 @@ def fit(
     return Fitted(
         artefact=artefact,
         version=_version(artefact),
-        spearman=cross_validation.spearman(unseen.values, target),
-        spearman_within=inside.spearman,
-        spearman_across=None if across is None else cross_validation.spearman(across, target),
-        spearman_domain_mean=cross_validation.spearman(means, target),
+        spearman=_rounded(cross_validation.spearman(unseen.values, target)),
+        spearman_within=_rounded(inside.spearman),
+        spearman_across=None if across is None else _rounded(cross_validation.spearman(across, target)),
+        spearman_domain_mean=_rounded(cross_validation.spearman(means, target)),
         beats_domain_mean=inside.beats_chance,
         refused=_refused(inside),
         setting=unseen.setting,
@@ -295,6 +295,10 @@ def _refused(inside: cross_validation.Within) -> str | None:
         f"within domains no better than the domain's mean: Spearman {inside.spearman:.3f}, "
         f"{inside.standard_errors:.1f} standard errors above chance ({cross_validation.CRITICAL} wanted)"
     )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
 
 
 def _dump(header: Mapping[str, object], arrays: Arrays) -> bytes:
