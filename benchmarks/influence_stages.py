@@ -164,7 +164,8 @@ def _influence(
         started = time.process_time()
         hidden = trainer.hidden_means(made.chunks_NC) if kind == "hidden_ridge" else None
         settings = influence_model.Settings(kind=kind)
-        fitted = influence_model.fit(labels, settings, None if hidden is None else hidden[rows_N])
+        states = None if hidden is None else hidden[rows_N]
+        fitted = influence_model.fit(labels, settings, states, tokenizer=made.tokenizer.to_str())
         texts, domains = made.documents["text"], made.documents["domain"]
         predicted[kind] = pl.Series(influence_model.load(fitted.artefact).predict(texts, domains, hidden)[0])
         asked = influence_model.predict_flops(kind, len(texts), tokens, trainer.num_parameters)
