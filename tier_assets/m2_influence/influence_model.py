@@ -136,18 +136,9 @@ def fit(
     bent = _bent(target)
     unseen = cross_validation.out_of_fold(learner, bent, domains, fold)
     across = _across(learner, bent, domains, unseen.setting)
-    slope, intercept = _line(unseen.values, target)
-    wrong = target - (intercept + slope * unseen.values)
-    wrong_across = wrong if across is None else target - (intercept + slope * across)
-    arrays = learner.packed(learner.learn(np.arange(len(target)), bent, unseen.setting))
-    header = {
-        "kind": settings.kind,
-        "slope": slope,
-        "intercept": intercept,
-        "errors": _errors(wrong, domains),
-        "unknown_error": float(np.sqrt(np.mean(wrong_across**2))),
-    }
-    artefact = _dump(header, arrays)
+    learnt = learner.learn(np.arange(len(target)), bent, unseen.setting)
+    header = {"kind": settings.kind, **_calibration(unseen.values, across, target, domains)}
+    artefact = _dump(header, learner.packed(learnt))
     inside = cross_validation.within(unseen.values, target, domains)
     means = cross_validation.domain_means(target, domains, fold)
     return Fitted(
@@ -268,6 +259,17 @@ def _bent(target: np.ndarray) -> np.ndarray:
     low, median, high = np.quantile(target, [0.25, 0.5, 0.75])
     # A normal distribution's quartiles are 1.349 deviations apart.
     return np.arcsinh((target - median) / ((high - low) / 1.349 or target.std()))
+
+
+def _calibration(
+    values: np.ndarray, across: np.ndarray | None, target: np.ndarray, domains: np.ndarray
+) -> dict[str, object]:
+    """The line from values out of fold to the unit of the labels, and the errors that are left."""
+    slope, intercept = _line(values, target)
+    wrong = target - (intercept + slope * values)
+    wrong_across = wrong if across is None else target - (intercept + slope * across)
+    unknown = float(np.sqrt(np.mean(wrong_across**2)))
+    return {"slope": slope, "intercept": intercept, "errors": _errors(wrong, domains), "unknown_error": unknown}
 
 
 def _line(values: np.ndarray, target: np.ndarray) -> tuple[float, float]:
