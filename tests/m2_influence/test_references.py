@@ -116,6 +116,16 @@ def test_version_is_that_of_items_and_roles() -> None:
     assert version([("reference", "mine", "file")], [items[0] | {"text": "y"}]) != as_reference
 
 
+def test_version_tells_which_role_an_item_has() -> None:
+    a, b, c = ({"item_id": i, "domain": "x", "text": i} for i in "abc")
+
+    def version(guard: list[dict[str, str]], reference: list[dict[str, str]]) -> str:
+        rows = [asked(("guard", "mine", "file"), items=guard), asked(("reference", "mine", "file"), items=reference)]
+        return str(build(pl.concat(rows), held_by(pool()), seed=0)[0]["reference_version"][0])
+
+    assert version([a, b], [c]) != version([a], [b, c])
+
+
 def test_windows_are_cut_from_anywhere_in_the_text_at_a_word() -> None:
     texts = pool().with_columns(
         pl.col("doc_id").map_elements(lambda i: words(i, 2_000), return_dtype=pl.String).alias("text")
