@@ -44,7 +44,7 @@ Values = npt.NDArray[np.float64]
 # Measured at a rate of 4e-3 by `benchmarks.probes` and, to choose them, on other seeds: see docs/experiments.md.
 FLOOR: Final = 0.1
 LENGTH: Final = 1e-2
-READ: Final = 0.8
+READ: Final = 0.85
 # A quantile of more than these is taken of every n-th: a sort of all would cost more than the probes of a large model.
 QUANTILE_OF: Final = 1 << 22
 
@@ -65,7 +65,7 @@ def read(length: int) -> int:
     """How many of a chunk's `length` tokens a first-order probe reads: READ of those it predicts, one before them.
 
     >>> read(129)
-    104
+    110
     """
     return 1 + math.ceil(READ * (length - 1))
 

@@ -6,7 +6,7 @@ optimizer state and step are as before afterwards, also after an error; memory i
 weights.
 
 Cost, in forward passes of a chunk, for a reference of R chunks: a true probe R + 3 and an optimizer step; a first-order
-one 1.6 (two over 80% of the tokens), and once 3R for the reference's gradient.
+one 1.7 (two over 85% of the tokens), and once 3R for the reference's gradient.
 """
 
 from __future__ import annotations
