@@ -85,6 +85,7 @@ def held(lake: Lake, partitions: list[Partition]) -> references.Held:
         .join(fallen, left_on="record_id", right_on="child_id", how="anti")
         .select(item_id="record_id", text="text", doc_ids="source_doc_ids"),
         facts=lake.scan("l4_facts")
+        .filter(pl.col("state") == "verified")
         .join(fallen, left_on="fact_id", right_on="child_id", how="anti")
         .select(item_id="fact_id", text="statement", doc_ids=pl.concat_list("doc_id")),
         texts=lambda rows: texts_of(lake, rows),
