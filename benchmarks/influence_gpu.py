@@ -12,10 +12,10 @@ document here. The rate is constant after its ramp, so that losses can be compar
 counted in both. The score is the mean loss over sets that are neither reference nor pool. What choosing costs (probes,
 fit, prediction, counts) is counted; the audit by true probes stands in a column of its own and in the last.
 
-The work is a list of pieces, an (arm, round) each, of some 20 seconds on an H100. `DIR/pieces.jsonl` holds what the
-finished ones measured, folders beside it the checkpoints: a later `run` goes on where the last ended, and no piece is
-begun that would not fit into `--minutes`. Without its checkpoint an unfinished arm is done anew; a finished one needs
-none. `run` and `report` need numpy, scipy, torch and transformers, and no text.
+The work is a list of pieces, an (arm, round) each, of some 20 seconds on an H100 by its arithmetic. `DIR/pieces.jsonl`
+holds what the finished ones measured, folders beside it the checkpoints: a later `run` goes on where the last ended,
+and but for its first, it begins no piece that would not fit into `--minutes`. Without its checkpoint an unfinished arm
+is done anew; a finished one needs none. `run` and `report` need numpy, scipy, torch and transformers, and no text.
 """
 
 from __future__ import annotations
@@ -54,24 +54,24 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 60 << 20
 
 
-def prepare(sources: Sources, settings: Settings, file: Path, seed: int = 0) -> None:
+def prepare(sources: Sources, settings: Settings, file: Path, max_bytes: int) -> None:
     """Write the pool and the sets of `benchmarks.miniature.Sources` as chunks of tokens (uint16).
 
     Raises:
-        ValueError: too little text, or more than MAX_BYTES.
+        ValueError: too little text, or a file of more than `max_bytes`.
     """
     from benchmarks import miniature
 
     sizes = miniature.Settings(pool=settings.pool, warmup_steps=0, model=settings.model)
-    made = miniature.make(sources, seed, sizes)
+    made = miniature.make(sources, 0, sizes)
     domains, groups_N = np.unique(made.documents["domain"].to_numpy().astype(str), return_inverse=True)
     arrays = {f"{kind}/{name}": chunks for (kind, name), chunks in made.measured.items()}
     arrays |= {"pool": made.chunks_NC, "target": made.target_RC}
     packed = {name: chunks.astype(np.uint16) for name, chunks in arrays.items()}
     with file.open("wb") as out:
         np.savez_compressed(out, allow_pickle=False, groups=groups_N.astype(np.uint8), domains=domains, **packed)
-    if file.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{file} has {file.stat().st_size >> 20} MiB, {MAX_BYTES >> 20} are allowed: ask for less")
+    if file.stat().st_size > max_bytes:
+        raise ValueError(f"{file} has {file.stat().st_size:,} bytes, more than the {max_bytes:,} that can be carried")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +126,13 @@ def pieces_in(folder: Path) -> dict[Place, Piece]:
 
 
 def run(data: Data, settings: Settings, folder: Path, seeds: Sequence[int], arms: Sequence[str], minutes: float) -> int:
-    """Go on until all is done or the next piece would end after `minutes`; how many pieces were done."""
+    """Go on, by a piece at least, until all is done or the next would end after `minutes`; how many were done."""
     state = State(folder, {"file": data.version, **asdict(settings)})
     began, num = time.monotonic(), 0
     done = pieces_in(folder)
     while (place := state.next_piece(done, seeds, arms)) is not None:
         longest = max((piece.seconds for piece in done.values()), default=0.0)
-        if time.monotonic() - began + longest > 60 * minutes:
+        if num and time.monotonic() - began + longest > 60 * minutes:
             print(f"{place} would take up to {longest:.0f} s and not end in time: `run` again goes on with it")
             break
         started = time.monotonic()
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if found.command == "prepare":
         from benchmarks.miniature import sources_of
 
-        prepare(sources_of(found), SIZES[found.size], found.out)
+        prepare(sources_of(found), SIZES[found.size], found.out, MAX_BYTES)
         print(f"{found.out}: {found.out.stat().st_size / 2**20:.1f} MiB")
         return
     if found.command == "run":
