@@ -208,7 +208,7 @@ def selection_inputs(partition: Partition, encoder: GpuEncoder) -> dict[str, Par
 def selection_version(lake: Lake) -> str:
     """Version of the selection: its fit and policy."""
     pair = pair_in_force(lake)
-    return code_version("l2_selected", 3, pair and (pair.fit, pair.policy.version))
+    return code_version("l2_selected", 4, pair and (pair.fit, pair.policy.version))
 
 
 def candidates_of(lake: Lake, partition: Partition, pair: InForce, now: Round) -> pl.DataFrame:
