@@ -128,8 +128,8 @@ def test_children_of_demoted_documents_are_kept_and_marked_through_re_runs(secon
         assert {facts[doc_id] for doc_id in fallen} <= stated
         with open_catalog(second) as catalog:
             for view, key in (("l3_refined", "record_id"), ("l4_facts", "fact_id")):
-                query = f"SELECT {key} FROM {view} WHERE NOT in_policy AND corpus = 'bridges'"
-                out = {row[0] for row in catalog.execute(query).fetchall()}
+                query = f"SELECT {key} FROM {view} WHERE NOT in_policy AND corpus = ?"
+                out = {row[0] for row in catalog.execute(query, [BRIDGES["corpus"]]).fetchall()}
                 assert out == set(marked.filter(child_table=view)["child_id"])
     assert ids(second, "l4_facts") == ids(second, "l2_selected") | fallen
     assert blocking(second, "l2", "l3", "l4") == []
