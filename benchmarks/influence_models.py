@@ -13,8 +13,8 @@ domains; means and standard deviations over seeds. Pool, reference and initial w
     hidden_ridge          the default's columns and these
     encoder               the fine-tuned sentence encoder, as published (with --encoder: half an hour a seed)
 
-All settings were chosen on seeds 100 and above, the report is on 0 and above. Two to three CPU minutes a seed, most of
-them true probes.
+Settings were chosen on seed 100 (and the kind of columns on another miniature of the same corpora), the report is on
+seeds 0 and above. Some five CPU minutes a seed.
 """
 
 from __future__ import annotations
