@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import polars as pl
+from tokenizers import Tokenizer
 
 from resources.charts import lines
 from resources.dagster_resources import Gate
@@ -28,6 +29,8 @@ from tier_assets.steering import last_checkpoint, steering_run
 from tier_tables import MIXTURES
 
 TEXTS_ROWS = 2_048
+# A tokenizer is learnt from the beginnings of so many members of each partition, this many characters in all.
+TOKENIZER_DOCUMENTS = 100
 TOKENIZER_CHARS = 2_000_000
 Partition = dict[str, str]
 
@@ -78,18 +81,21 @@ def mixtures(
     with Step(lake, "l2", "mixtures", None, context.run.run_id, draw_version(lake), reads) as step:
         slot = step.stage("stage_draws", stage=now.name)
         members = members_of(lake, partitions)
-        reference, guard = (reference_texts(lake, role) for role in ("reference", "guard"))
         settings = stage_settings(lake)
-        rows = draw.draw(
-            members,
-            texts_of(lake, partitions, members),
-            draw_settings(lake),
-            reference,
-            guard,
-            settings.tokens,
-            settings.seed + now.number,
-            consumed(lake, now),
-        )
+        try:
+            rows = draw.draw(
+                members,
+                texts_of(lake, partitions, members),
+                draw_settings(lake),
+                reference_texts(lake, "reference"),
+                reference_texts(lake, "guard"),
+                settings.tokens,
+                settings.seed + now.number,
+                consumed(lake, now),
+                run_tokenizer(lake, run),
+            )
+        except draw.NothingToDraw as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         slot.write(rows.with_columns(stage=pl.lit(now.name)))
         step.commit(slot)
         tokens = int(rows["num_tokens"].sum())
@@ -175,11 +181,10 @@ def training_telemetry(context: dg.AssetExecutionContext, lake: dg.ResourceParam
     settings = stage_settings(lake)
     texts = drawn_texts(lake, rows)
     before = last_checkpoint(lake, run)
-    if before is None:
-        tokenizer = learn_tokenizer(some_text(texts), settings.model.vocab)
-        trainer = Trainer(settings.model, OptimizerSettings(), settings.seed)
-    else:
-        tokenizer, trainer = load_tokenizer(before.folder), Trainer.load(before.folder)
+    tokenizer = run_tokenizer(lake, run)
+    trainer = (
+        Trainer(settings.model, OptimizerSettings(), settings.seed) if before is None else Trainer.load(before.folder)
+    )
     chunks = stage.chunks_of(texts, tokenizer, settings)
     mixture = policy_over(stage.shares(chunks), settings.warmup, settings.fit_every)
     changes = []
@@ -231,10 +236,23 @@ def drawn_texts(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
     return joined.select("domain", "text")
 
 
-def some_text(texts: pl.DataFrame) -> list[str]:
-    """Enough text to learn a tokenizer from, of every part of the draw."""
-    before = texts["text"].str.len_chars().cum_sum() - texts["text"].str.len_chars()
-    return texts.filter(before < TOKENIZER_CHARS)["text"].to_list()
+def run_tokenizer(lake: Lake, run: str) -> Tokenizer:
+    """The tokenizer of the run's last checkpoint; before the first, one learnt from a sample of L2's members."""
+    before = last_checkpoint(lake, run)
+    if before is not None and (before.folder / "tokenizer.json").exists():
+        return load_tokenizer(before.folder)
+    texts: list[str] = []
+    chars = 0
+    keys = [piece.partition for piece in lake.slices("l2_selected") if piece.num_rows]
+    for partition in keys:
+        members = lake.scan("l2_selected", partition).select("doc_id").bottom_k(TOKENIZER_DOCUMENTS, by="doc_id")
+        found = lake.scan("l1_filtered", partition).select("doc_id", "text").join(members, on="doc_id", how="semi")
+        for text in found.sort("doc_id").collect(engine="streaming")["text"]:
+            if chars >= TOKENIZER_CHARS:
+                break
+            texts.append(text[: TOKENIZER_CHARS // (TOKENIZER_DOCUMENTS * len(keys))])
+            chars += len(texts[-1])
+    return learn_tokenizer(texts, stage_settings(lake).model.vocab)
 
 
 def smoothed(points: pl.DataFrame) -> pl.DataFrame:
