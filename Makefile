@@ -58,18 +58,15 @@ bench: setup
 bench-l1: setup
 	$(BIN)/python -m benchmarks.l1
 
-# What guides the data: draws of a training stage beside each other, and mixtures; on L1 of the lake (the reference is
-# its domain REFERENCE), or on DATA=folder.
-REFERENCE ?= factbook
+# What guides the data: draws of a training stage beside each other, and mixtures; on L1 of the lake, or `DATA=folder`.
 TEXTS = $(if $(DATA),--data $(DATA),--lake $(LAKE_ROOT))
-STAGES = $(TEXTS)$(if $(DATA),, --reference $(REFERENCE))
 
 bench-influence: setup
-	$(BIN)/python -m benchmarks.influence $(STAGES)
+	$(BIN)/python -m benchmarks.influence $(TEXTS)
 
 # The same with 36 million parameters, on one GPU, in pieces under 9 minutes: call it again until it has no more to do.
 bench-influence-gpu: setup
-	test -f $(LAKE_ROOT)/bench-gpu.npz || $(BIN)/python -m benchmarks.influence_gpu prepare $(STAGES) --out $(LAKE_ROOT)/bench-gpu.npz
+	test -f $(LAKE_ROOT)/bench-gpu.npz || $(BIN)/python -m benchmarks.influence_gpu prepare $(TEXTS) --out $(LAKE_ROOT)/bench-gpu.npz
 	$(BIN)/python -m benchmarks.influence_gpu run --file $(LAKE_ROOT)/bench-gpu.npz --state $(LAKE_ROOT)/bench-gpu --minutes 8
 
 bench-ado: setup
