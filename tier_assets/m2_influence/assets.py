@@ -41,7 +41,7 @@ def refusing() -> Iterator[None]:
 
 def probe_version(lake: Lake) -> str:
     """Version of the probes: their settings."""
-    return code_version("influence_probes", 1, turn.settings_of(lake.settings))
+    return code_version("influence_probes", 2, turn.settings_of(lake.settings))
 
 
 def probe_inputs() -> dict[str, Partition]:
@@ -66,34 +66,14 @@ def influence_probes(
     version = probe_version(lake)
     with refusing(), Step(lake, "l2", "influence_probes", None, context.run.run_id, version, reads) as step:
         stage = step.stage("influence_probes")
-        opened = OpenedCheckpoint(checkpoint.folder, settings.max_context)
-        items = lake.scan("reference_items").filter(pl.col("role") == "reference").sort("item_id").collect()
-        reference_RC = opened.reference_chunks(items["text"], settings.reference_chunks)
-        drawn = windows.draw(pool_ids(lake, gate.sound("l2").keys), settings.labels, settings.seed)
-        documents, chunks_NC = opened.windows(with_texts(lake, drawn), settings.seed)
-        audited_N = np.isin(documents["doc_id"], windows.draw(documents, settings.audited, settings.seed + 2)["doc_id"])
-        before = opened.trainer.fingerprint()
-        parts = [
-            turn.probe_rows(
-                documents.filter(chosen),
-                probe(opened.trainer, chunks_NC[chosen], reference_RC, checkpoint.lr, kind),
-                kind,
-                run=run,
-                checkpoint=str(checkpoint.folder),
-                reference_version=items["reference_version"][0],
-            )
-            for kind, chosen in zip(KINDS, (np.ones(len(documents), bool), audited_N), strict=True)
-        ]
-        if opened.trainer.fingerprint() != before:
-            raise RuntimeError("the probes did not restore the weights: nothing of them is kept")
-        new = pl.concat(parts).select(pl.col(n).cast(t) for n, t in INFLUENCE_PROBES.schema.items())
+        new = probed(lake, gate.sound("l2").keys, run, checkpoint, settings)
         # A checkpoint that is probed again has the new probes alone.
         stage.write(lake.scan("influence_probes").filter(pl.col("checkpoint") != str(checkpoint.folder)))
         stage.write(new)
         step.commit(stage)
-        step.counts(rows_in=len(documents), rows_kept=len(documents))
+        first = new.filter(pl.col("kind") == "first_order")
+        step.counts(rows_in=len(first), rows_kept=len(first))
     agreement, num_audited = turn.audit(new)
-    first = new.filter(pl.col("kind") == "first_order")
     by_domain = first.group_by("domain").agg(
         probes=pl.len(), mean=pl.col("score").mean().round(3), spread=pl.col("score").std().round(3)
     )
@@ -108,6 +88,37 @@ def influence_probes(
             "scores": dg.MetadataValue.md(histogram(first["score"])),
         }
     )
+
+
+def probed(lake: Lake, keys: Sequence[str], run: str, checkpoint: Checkpoint, settings: turn.Settings) -> pl.DataFrame:
+    """Probes of the checkpoint on documents of the partitions `keys`, as in `influence_probes`; others each round.
+
+    Raises:
+        RuntimeError: the probes changed the model.
+    """
+    opened = OpenedCheckpoint(checkpoint.folder, settings.max_context)
+    seed = settings.seed + checkpoint.step
+    items = lake.scan("reference_items").filter(pl.col("role") == "reference").sort("item_id").collect()
+    reference_RC = opened.reference_chunks(items["text"], settings.reference_chunks)
+    documents, chunks_NC = opened.windows(
+        with_texts(lake, windows.draw(pool_ids(lake, keys), settings.labels, seed)), seed
+    )
+    audited_N = np.isin(documents["doc_id"], windows.draw(documents, settings.audited, seed + 2)["doc_id"])
+    before = opened.trainer.fingerprint()
+    parts = [
+        turn.probe_rows(
+            documents.filter(chosen),
+            probe(opened.trainer, chunks_NC[chosen], reference_RC, checkpoint.lr, kind),
+            kind,
+            run=run,
+            checkpoint=str(checkpoint.folder),
+            reference_version=items["reference_version"][0],
+        )
+        for kind, chosen in zip(KINDS, (np.ones(len(documents), bool), audited_N), strict=True)
+    ]
+    if opened.trainer.fingerprint() != before:
+        raise RuntimeError("the probes did not restore the weights: nothing of them is kept")
+    return pl.concat(parts).select(pl.col(n).cast(t) for n, t in INFLUENCE_PROBES.schema.items())
 
 
 def probed_checkpoint(lake: Lake) -> tuple[str, Checkpoint]:
