@@ -151,8 +151,9 @@ def test_verification_was_trained_stored_and_claims_no_gain(demo: Demo) -> None:
 
 
 def test_tier_rounds_say_what_a_kept_million_tokens_cost(demo: Demo) -> None:
-    rows = ask(demo, "SELECT tier, round, cpu_s, tokens_kept FROM tier_rounds ORDER BY tier")
-    assert [tier for tier, *_ in rows] == ["l0", "l1", "l2", "l3", "l4"]
+    rows = ask(demo, "SELECT tier, round, cpu_s, tokens_kept FROM tier_rounds ORDER BY round, tier")
+    first = [(tier, 1) for tier in ("l0", "l1", "l2", "l3", "l4")]
+    assert [(tier, round_) for tier, round_, *_ in rows] == [*first, ("l2", 2), ("l3", 2), ("l4", 2)]
     assert all(cpu_s > 0 for _, _, cpu_s, _ in rows)
 
 

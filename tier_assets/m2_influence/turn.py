@@ -58,7 +58,8 @@ def probe_rows(windows: pl.DataFrame, probed: Probed, kind: str, **same: str) ->
     The score is minus the effect in standard deviations about its mean; 0 for all where all effects are equal.
     """
     effect_N = probed.effect_N
-    spread = float(effect_N.std())
+    # Of equal effects the standard deviation is rounding.
+    spread = float(effect_N.std()) if len(effect_N) and np.ptp(effect_N) > 0 else 0.0
     score_N = (effect_N.mean() - effect_N) / spread if spread > 0 else np.zeros_like(effect_N)
     return windows.drop("text").with_columns(
         score=pl.Series(np.round(score_N, 4)) + 0.0,
