@@ -178,6 +178,7 @@ def test_refusals_of_gains_that_are_noise_are_rare() -> None:
     assert 0.02 < refused / 2_000 < 0.05
 
 
+@pytest.mark.slow
 def test_verify_clean_candidate_on_noisy_base_gains() -> None:
     moved: list[int] = []
     found = verify(planted(base=0.5, candidate=1.0), TINY, moved.append, cores=1)

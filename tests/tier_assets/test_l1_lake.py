@@ -129,6 +129,7 @@ def test_changed_file_its_older_rows_are_superseded(two: Lake, tmp_path: Path) -
     assert titles(two, **LATER) == ["p2 nearly", "p30"]
 
 
+@pytest.mark.slow
 def test_withdraw_the_kept_row_its_duplicate_comes_back(two: Lake) -> None:
     gone = doc_id(two, "p2", **BRIDGES)
     documents, plan = plan_of(two, [gone])

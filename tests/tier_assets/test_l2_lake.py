@@ -124,6 +124,7 @@ def test_policy_that_its_verification_refused_does_not_select(own_lake: Lake) ->
     assert in_force(own_lake) == standing
 
 
+@pytest.mark.slow
 def test_lake_without_an_encoder_scores_and_selects(own_lake: Lake) -> None:
     with open_instance(own_lake) as instance:
         outcome = run(own_lake, instance, KEYS, "l2", engines=replace(ENGINES, encoder=GpuEncoder(setting="off")))
