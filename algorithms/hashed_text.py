@@ -97,7 +97,7 @@ def _classify(point: np.uint32) -> tuple[int, np.uint32]:
 
 
 @numba.njit(cache=True, inline="always")
-def _mix(value: np.uint64) -> np.uint64:
+def mix(value: np.uint64) -> np.uint64:
     """MurmurHash3's 64-bit finaliser."""
     value ^= value >> np.uint64(33)
     value *= np.uint64(0xFF51AFD7ED558CCD)
@@ -199,11 +199,11 @@ def read(
             after, value, shape = _read_word(data, after, end, kind, value, counts, tally)
         else:
             shape = _read_mark(point, kind, tally)
-        word = _mix(value)
+        word = mix(value)
         then = _add(np.int64(word >> shift), stamp, mark, buckets, at)
         if shape <= NUMBER or shape == CHARACTER:
             tally[DISTINCT] += then - at
-        pair = np.int64(_mix(previous * np.uint64(0x9E3779B97F4A7C15) + word) >> shift)
+        pair = np.int64(mix(previous * np.uint64(0x9E3779B97F4A7C15) + word) >> shift)
         at = _add(pair, stamp, mark, buckets, then)
         shapes[before * NUM_SHAPES + shape] += 1.0
         tally[TOKENS] += 1

@@ -22,6 +22,8 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
+from algorithms.hashed_text import mix
+
 BITS: Final = 16
 BUCKETS: Final = 1 << BITS
 SHIFT: Final = np.uint64(64 - BITS)
@@ -72,16 +74,6 @@ def _matrix(
 
 
 @numba.njit(cache=True, inline="always")
-def _mixed(value: np.uint64) -> np.uint64:
-    """MurmurHash3's 64-bit finaliser."""
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xFF51AFD7ED558CCD)
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ (value >> np.uint64(33))
-
-
-@numba.njit(cache=True, inline="always")
 def _in_word(byte: int) -> bool:
     """A letter or digit of ASCII, or a byte of a two-byte character."""
     if byte < 0x80:
@@ -94,9 +86,9 @@ def _read_tokens(ids, ends, buckets):  # type: ignore[no-untyped-def]
     for n in range(len(ends) - 1):
         previous = np.uint64(0)
         for i in range(ends[n], ends[n + 1]):
-            word = _mixed(np.uint64(ids[i] + 1) * SALT)
+            word = mix(np.uint64(ids[i] + 1) * SALT)
             buckets[2 * i] = np.int32(word >> SHIFT)
-            buckets[2 * i + 1] = np.int32(_mixed(previous * SALT + word) >> SHIFT)
+            buckets[2 * i + 1] = np.int32(mix(previous * SALT + word) >> SHIFT)
             previous = word
 
 
@@ -130,9 +122,9 @@ def _read(data, starts, spans, folded, buckets, ends):  # type: ignore[no-untype
                 while i < end and 0x80 <= data[i] < 0xC0:
                     value = (value ^ np.uint64(data[i])) * PRIME
                     i += 1
-            word = _mixed(value)
+            word = mix(value)
             buckets[at] = np.int32(word >> SHIFT)
-            buckets[at + 1] = np.int32(_mixed(previous * SALT + word) >> SHIFT)
+            buckets[at + 1] = np.int32(mix(previous * SALT + word) >> SHIFT)
             at += 2
             previous = word
         ends[n + 1] = at

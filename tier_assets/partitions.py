@@ -6,6 +6,7 @@ import warnings
 
 import dagster as dg
 
+from resources.dagster_resources import Gate
 from resources.lake import Lake
 
 # Beta in this Dagster, and wanted: without it a backfill of a hundred partitions starts a hundred runs.
@@ -45,3 +46,12 @@ def add_keys(instance: dg.DagsterInstance, lake: Lake) -> list[str]:
     if missing := [k for k in keys if k not in known]:
         instance.add_dynamic_partitions("corpora", missing)
     return keys
+
+
+def sound_partitions(context: dg.AssetExecutionContext, gate: Gate, tier: str) -> list[dict[str, str]]:
+    """Partitions that a step of `tier` over all of them may read; those that failed a blocking check are named in the
+    log."""
+    sound = gate.sound(tier)
+    for refused in sound.refused:
+        context.log.warning(refused.why)
+    return [partition_of(key) for key in sound.keys]

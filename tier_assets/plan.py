@@ -22,7 +22,6 @@ from tier_assets.l2_selected import assets as l2
 from tier_assets.l2_selected import learn_assets as learnt
 from tier_assets.l3_refined import assets as l3
 from tier_assets.l4_organized import assets as l4
-from tier_assets.m1_training import assets as m1
 from tier_assets.m1_training.stages import REFERENCE_RUN
 from tier_assets.m2_influence import reference_assets as references
 from tier_assets.m2_influence import score_assets as influence
@@ -170,12 +169,6 @@ def stale_references(lake: Lake) -> tuple[str, ...]:
         if is_current(lake, "reference_items", None, references.references_inputs(), version)
         else ("reference_items",)
     )
-
-
-def stale_draw(lake: Lake) -> tuple[str, ...]:
-    """The next stage's draw, where L2 or the reference sets moved since it was made."""
-    current = is_current(lake, "mixtures", None, m1.draw_inputs(lake), m1.draw_version(lake))
-    return () if current else ("mixtures",)
 
 
 def learning(lake: Lake, run: str) -> tuple[str, ...]:

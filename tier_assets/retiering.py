@@ -173,7 +173,7 @@ def _requests(lake: Lake, engines: Engines) -> Iterator[dg.RunRequest]:
         yield dg.RunRequest(
             job_name="learn_scorer",
             run_key=f"learn:{_hashed(repr(states))}:{learn[0]}",
-            asset_selection=[dg.AssetKey(asset) for asset in learn],
+            asset_selection=_named(learn),
         )
 
 
@@ -184,7 +184,7 @@ def _named(assets: Sequence[str]) -> list[dg.AssetKey]:
 def _selected(assets: Sequence[str]) -> list[dg.AssetKey]:
     """The assets, and between a partition's new texts and its l1 the comparison with the whole lake."""
     both = set(assets) & set(plan.BEFORE_DUPLICATES) and "l1_filtered" in assets
-    return [dg.AssetKey(asset) for asset in (*assets, *(plan.COMPARED if both else ()))]
+    return _named((*assets, *(plan.COMPARED if both else ())))
 
 
 def _situation(lake: Lake, key: str) -> str:

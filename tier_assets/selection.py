@@ -9,6 +9,7 @@ import polars as pl
 
 from resources.engines import Engines
 from resources.lake import Lake, Slice
+from resources.texts import texts_of
 from tier_assets.l2_selected import assets as l2
 from tier_assets.l2_selected.dry_run import Compared, compared, margin_examples, moved_examples, told, told_moves
 from tier_assets.l2_selected.in_force import InForce, in_force
@@ -104,15 +105,4 @@ def _key(piece: Slice) -> str:
 
 
 def _with_texts(lake: Lake, shown: pl.DataFrame) -> pl.DataFrame:
-    return shown.join(_texts(lake, shown), on="doc_id", how="left", maintain_order="left")
-
-
-def _texts(lake: Lake, shown: pl.DataFrame) -> pl.DataFrame:
-    """The texts of the examples [doc_id, text], each partition's read once."""
-    parts = [lake.scan("l1_filtered").head(0).select("doc_id", "text").collect()]
-    for part in shown.partition_by("corpus", "snapshot"):
-        partition = {column: part[column][0] for column in ("corpus", "snapshot")}
-        wanted = part.select("doc_id").lazy()
-        texts = lake.scan("l1_filtered", partition).select("doc_id", "text")
-        parts.append(texts.join(wanted, on="doc_id", how="semi").collect(engine="streaming"))
-    return pl.concat(parts).unique("doc_id")
+    return shown.join(texts_of(lake, shown), on="doc_id", how="left", maintain_order="left")

@@ -21,7 +21,7 @@ from resources.step import Staged, Step, code_version, cpu_seconds, reads_of, sa
 from tier_assets.l2_selected import annotate, learn, page_labels, samples, verify
 from tier_assets.l2_selected.draw import draw_seed
 from tier_assets.l2_selected.in_force import QUALITY, InForce, adopt, candidates, in_force
-from tier_assets.partitions import partition_of
+from tier_assets.partitions import sound_partitions
 from tier_assets.rounds import round_in_force
 from tier_tables import VERIFICATION_CURVES, VERIFICATIONS
 
@@ -54,7 +54,7 @@ def rate_seed(
     cpu, start = cpu_seconds(), time.perf_counter()
     settings = settings_of(lake, annotate)
     staged = Staged({}, reads_of(lake, {"l1_filtered": {}}))
-    pool = [lake.scan("l1_filtered", partition) for partition in sound_partitions(context, gate)]
+    pool = [lake.scan("l1_filtered", partition) for partition in sound_partitions(context, gate, "l2")]
     seed = draw_seed(pl.concat([lake.scan("l1_filtered").head(0), *pool]), settings.size, settings.seed)
     if seed.is_empty():
         raise ValueError("no document in l1_filtered to rate; run the tiers below first")
@@ -70,14 +70,6 @@ def rate_seed(
     staged.llm_s = model.usage.seconds
     context.add_output_metadata({"documents": len(seed), "rated": kept})
     return staged
-
-
-def sound_partitions(context: dg.AssetExecutionContext, gate: Gate) -> list[Partition]:
-    """Partitions of L1 that passed their blocking checks; the others are named in the log."""
-    sound = gate.sound("l2")
-    for refused in sound.refused:
-        context.log.warning(refused.why)
-    return [partition_of(key) for key in sound.keys]
 
 
 @dg.op(out=dg.Out(dg.Nothing))
@@ -124,7 +116,7 @@ def l2_page_labels(
     """What L1 kept of web pages, and what it cut from them: labels that the lake makes itself."""
     reads = reads_of(lake, {"l1_filtered": {}})
     with Step(lake, "l2", "l2_page_labels", None, context.run.run_id, page_labels_version(lake), reads) as step:
-        pages = samples.pages(lake, sound_partitions(context, gate), settings_of(lake, page_labels))
+        pages = samples.pages(lake, sound_partitions(context, gate, "l2"), settings_of(lake, page_labels))
         with page_labels.open_workers() as pool:
             labels = page_labels.label_pages(pages, pool)
         stage = step.stage("l2_page_labels")
@@ -168,7 +160,7 @@ def l2_scorer(
         new = learn.fit(
             windows,
             lake.scan("l2_page_labels").collect(),
-            samples.pool_texts(lake, sound_partitions(context, gate), settings.pool_documents),
+            samples.pool_texts(lake, sound_partitions(context, gate, "l2"), settings.pool_documents),
             encoder.open() if encoder.enabled else None,
             max(s.version for s in lake.slices("l2_annotations")),
             settings,
@@ -235,7 +227,7 @@ def l2_verification(
         if last is not None and not again and name in judged["verification"].to_list()[-1:]:
             step.carry()
         else:
-            verified = tried(lake, sound_partitions(context, gate), pair, settings, encoder)
+            verified = tried(lake, sound_partitions(context, gate, "l2"), pair, settings, encoder)
             summaries, curves = step.stage("verifications"), step.stage("verification_curves")
             summaries.write(
                 pl.concat(

@@ -18,13 +18,14 @@ from resources.lake import Lake
 from resources.progress import bar
 from resources.report import described, table_of
 from resources.step import Step, code_version, reads_of
+from resources.texts import texts_of
 from resources.trainer import OptimizerSettings, Trainer
 from resources.training_data import learn_tokenizer, load_tokenizer, save_tokenizer
 from tier_assets.m1_training import draw, stage
 from tier_assets.m1_training.mixing import natural_shares, policy_over, replayed, setting
 from tier_assets.m1_training.stages import REFERENCE_RUN, Stage, checkpoint_folder, consumed, next_stage
 from tier_assets.m1_training.telemetry import TelemetryWriter
-from tier_assets.partitions import partition_of
+from tier_assets.partitions import sound_partitions
 from tier_assets.steering import last_checkpoint, steering_run
 from tier_tables import MIXTURES
 
@@ -43,14 +44,6 @@ def stage_settings(lake: Lake) -> stage.Settings:
 def draw_settings(lake: Lake) -> draw.Settings:
     """The lake's settings of a draw."""
     return draw.Settings()
-
-
-def sound_partitions(context: dg.AssetExecutionContext, gate: Gate) -> list[Partition]:
-    """Partitions of L2 that passed their blocking checks; the others are named in the log."""
-    sound = gate.sound("l3")
-    for refused in sound.refused:
-        context.log.warning(refused.why)
-    return [partition_of(key) for key in sound.keys]
 
 
 def draw_inputs(lake: Lake) -> dict[str, Partition]:
@@ -74,7 +67,7 @@ def mixtures(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]
 ) -> dg.MaterializeResult:
     """The next training stage's documents, drawn from L2's members; a stage that has begun stays as it was drawn."""
-    partitions = sound_partitions(context, gate)
+    partitions = sound_partitions(context, gate, "l3")
     reads = reads_of(lake, draw_inputs(lake))
     run = steering_run(lake) or REFERENCE_RUN
     now = next_stage(lake, run)
@@ -85,7 +78,7 @@ def mixtures(
         try:
             rows = draw.draw(
                 members,
-                texts_of(lake, partitions, members),
+                member_texts(lake, partitions, members),
                 draw_settings(lake),
                 reference_texts(lake, "reference"),
                 reference_texts(lake, "guard"),
@@ -127,7 +120,7 @@ def members_of(lake: Lake, partitions: list[Partition]) -> pl.DataFrame:
     return pl.concat(found).collect(engine="streaming").sort("doc_id")
 
 
-def texts_of(lake: Lake, partitions: list[Partition], documents: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def member_texts(lake: Lake, partitions: list[Partition], documents: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Texts of the documents [doc_id, text], a batch at a time."""
     for partition in partitions:
         for batch in lake.batches("l1_filtered", partition, ["doc_id", "text"], TEXTS_ROWS):
@@ -188,7 +181,7 @@ def training_telemetry(context: dg.AssetExecutionContext, lake: dg.ResourceParam
     chunks = stage.chunks_of(texts, tokenizer, settings)
     mixture = policy_over(stage.shares(chunks), settings.warmup, settings.fit_every)
     changes = []
-    folder = checkpoint_folder(lake, run, trainer.num_steps + steps_of(chunks, settings))
+    folder = checkpoint_folder(lake, run, trainer.num_steps + stage.steps_of(chunks, settings))
     points = []
     with TelemetryWriter(lake, run) as writer, bar(f"training {now.name}", settings.steps) as move:
         for report in stage.train_stage(trainer, chunks, settings, mixture):
@@ -212,7 +205,7 @@ def training_telemetry(context: dg.AssetExecutionContext, lake: dg.ResourceParam
     return dg.MaterializeResult(
         metadata={
             "stage": now.name,
-            "steps": steps_of(chunks, settings),
+            "steps": stage.steps_of(chunks, settings),
             "checkpoint": folder.path.name,
             "loss": float(curve.filter(pl.col("x") > folder.step - 20)["y"].mean() or 0.0),  # type: ignore[arg-type]
             "losses": dg.MetadataValue.md(lines(smoothed(curve), "training loss by domain", "step", "nats a token")),
@@ -220,19 +213,9 @@ def training_telemetry(context: dg.AssetExecutionContext, lake: dg.ResourceParam
     )
 
 
-def steps_of(chunks: dict[str, stage.Tokens], settings: stage.Settings) -> int:
-    """Steps that the stage will take."""
-    return min(settings.steps, sum(len(found) for found in chunks.values()) // settings.batch)
-
-
 def drawn_texts(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
     """Texts of the drawn documents [domain, text], in the order of the draw; both arms train."""
-    found = []
-    for part in rows.partition_by("corpus", "snapshot"):
-        partition = {column: part[column][0] for column in ("corpus", "snapshot")}
-        texts = lake.scan("l1_filtered", partition).select("doc_id", "text")
-        found.append(texts.join(part.select("doc_id").lazy(), on="doc_id", how="semi").collect(engine="streaming"))
-    joined = rows.select("doc_id", "domain").join(pl.concat(found), on="doc_id", how="inner", maintain_order="left")
+    joined = rows.select("doc_id", "domain").join(texts_of(lake, rows), on="doc_id", how="inner", maintain_order="left")
     return joined.select("domain", "text")
 
 

@@ -89,6 +89,11 @@ def shares(chunks: Mapping[str, Tokens]) -> dict[str, float]:
     return {domain: len(found) / total for domain, found in chunks.items()}
 
 
+def steps_of(chunks: Mapping[str, Tokens], settings: Settings) -> int:
+    """Steps that the stage will take: until no full batch is left, at most `settings.steps`."""
+    return min(settings.steps, sum(len(found) for found in chunks.values()) // settings.batch)
+
+
 def train_stage(
     trainer: Trainer, chunks: Mapping[str, Tokens], settings: Settings, mixture: Mixture
 ) -> Iterator[Report]:
@@ -106,7 +111,7 @@ def train_stage(
     weights = told = shares(chunks)
     taken = dict.fromkeys(chunks, 0)
     owed = dict.fromkeys(chunks, 0.0)
-    for number in range(min(settings.steps, total // settings.batch)):
+    for number in range(steps_of(chunks, settings)):
         domains = []
         for _ in range(settings.batch):
             left = [domain for domain in chunks if taken[domain] < len(chunks[domain])]

@@ -1,7 +1,7 @@
 """Stages of training: which one is next, what the run has consumed, and where its checkpoints lie.
 
 A stage begins when its run reports a step after the one it was drawn at. What has begun stays as it was drawn; what has
-not is drawn again when L2 moves, so that no demoted document is trained on.
+not may be drawn again when L2 has moved, so that no demoted document is trained on.
 """
 
 from __future__ import annotations

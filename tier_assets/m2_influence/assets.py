@@ -18,6 +18,7 @@ from resources.dagster_resources import Gate
 from resources.lake import Lake
 from resources.report import described, histogram, table_of
 from resources.step import Step, code_version, cpu_seconds, reads_of
+from resources.texts import texts_of
 from tier_assets.m2_influence import influence_model, reference_assets, score_assets, turn, windows
 from tier_assets.m2_influence.checkpoint import OpenedCheckpoint
 from tier_assets.m2_influence.probe import Kind, probe
@@ -150,7 +151,7 @@ def pool_ids(lake: Lake, keys: Sequence[str]) -> pl.DataFrame:
 
 def with_texts(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` with the documents' `text`, in order."""
-    return rows.join(reference_assets.texts_of(lake, rows), on="doc_id", maintain_order="left")
+    return rows.join(texts_of(lake, rows), on="doc_id", maintain_order="left")
 
 
 def model_version(lake: Lake) -> str:
@@ -216,13 +217,13 @@ def drift_of(lake: Lake, labels: pl.DataFrame, artefact: bytes) -> float | None:
     if standing is None:
         return None
     rows = lake.scan("influence_models").filter(pl.col("model_version") == standing).collect()
-    if rows.is_empty() or rows["kind"][0] != influence_model.KINDS[0]:
+    if rows.is_empty():
         return None
     models = [influence_model.load(held) for held in (rows["artefact"][0], artefact)]
     if any(model.kind != influence_model.KINDS[0] for model in models):
         return None
     before, now = (model.predict(labels["text"], labels["domain"])[0] for model in models)
-    return round(influence_model.drift(before, now), 4)
+    return influence_model.drift(before, now)
 
 
 def model_row(

@@ -9,8 +9,9 @@ from resources.dagster_resources import Gate
 from resources.lake import Lake
 from resources.report import described, table_of
 from resources.step import Step, code_version, reads_of
+from resources.texts import texts_of
 from tier_assets.m2_influence import references
-from tier_assets.partitions import partition_of
+from tier_assets.partitions import sound_partitions
 
 BATCH_ROWS = 2_048
 SEED = 0
@@ -39,10 +40,7 @@ def reference_items(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], gate: dg.ResourceParam[Gate]
 ) -> dg.MaterializeResult:
     """The reference (what training should become better at), the guard, and the documents held out for both."""
-    sound = gate.sound("l2")
-    for refused in sound.refused:
-        context.log.warning(refused.why)
-    partitions = [partition_of(key) for key in sound.keys]
+    partitions = sound_partitions(context, gate, "l2")
     reads = reads_of(lake, references_inputs())
     with Step(lake, "l2", "reference_items", None, context.run.run_id, references_version(lake), reads) as step:
         out, kept = step.stage("held_out"), step.stage("reference_items")
@@ -91,16 +89,6 @@ def held(lake: Lake, partitions: list[Partition]) -> references.Held:
         texts=lambda rows: texts_of(lake, rows),
         pool=pool(lake, partitions),
     )
-
-
-def texts_of(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
-    """[doc_id, text] of the rows [doc_id, corpus, snapshot], each partition read once."""
-    found = [lake.scan("l1_filtered").head(0).select("doc_id", "text").collect()]
-    for part in rows.partition_by("corpus", "snapshot"):
-        partition = {column: part[column][0] for column in ("corpus", "snapshot")}
-        texts = lake.scan("l1_filtered", partition).select("doc_id", "text")
-        found.append(texts.join(part.select("doc_id").lazy(), on="doc_id", how="semi").collect(engine="streaming"))
-    return pl.concat(found)
 
 
 def pool(lake: Lake, partitions: list[Partition]) -> Iterator[pl.DataFrame]:
