@@ -42,7 +42,7 @@ from resources.delta import (
 from resources.open_tables import OpenTable, files_of, latest
 from tier_tables import TABLES, TIER_LEDGER, Table, table
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 SETTINGS = ("smoke", "default")  # how much a run spends: `make demo` makes a lake with smoke settings
 COMPACT_LOG_AT = 64  # files: each append to a log table adds one
 UNFIT_FOR_PATHS = re.compile(r"[^\w /.+@~,():'-]")  # Delta, Polars or DuckDB fail on one of these (or find no files)

@@ -12,7 +12,15 @@ from tier_tables.documents import (
     L1_TEXTS,
     SOURCES,
 )
-from tier_tables.refinement import L3_REFINED, L4_EVIDENCE, L4_FACTS
+from tier_tables.refinement import (
+    EDIT_UNDOS,
+    L3_DIVERSITY,
+    L3_EDITS,
+    L3_REFINED,
+    L4_EVIDENCE,
+    L4_FACTS,
+    TRAINING_USES,
+)
 from tier_tables.selection import (
     EMBEDDINGS,
     L2_ANNOTATIONS,
@@ -62,6 +70,10 @@ TABLES: tuple[Table, ...] = (
     L2_SELECTED,
     TIER_MOVES,
     L3_REFINED,
+    L3_EDITS,
+    EDIT_UNDOS,
+    L3_DIVERSITY,
+    TRAINING_USES,
     L4_FACTS,
     L4_EVIDENCE,
     VERDICTS,

@@ -131,6 +131,7 @@ MODEL_REPLIES = Table(
         Column("error", pl.String, "too_long, refused, timed_out, ...; null for a reply", nullable=True),
         Column("prompt_tokens", pl.Int64, "read by the model"),
         Column("output_tokens", pl.Int64, "written by the model"),
+        Column("seconds", pl.Float64, "from handing the request to the engine to its reply, others under way"),
     ),
     key=("key",),
     partition_by=(),

@@ -25,6 +25,7 @@ class Reply:
     `text` is None for `choose` and for an error, but for "malformed": there it is what the model wrote.
     `probabilities` are those of the options, in their order, in steps of 1e-4, summing to 1.
     `prompt_tokens` counts all tokens of the prompt, `cached_prompt_tokens` those of them served from a prefix cache.
+    `seconds` is the time from handing the request to the engine to its reply, others under way beside it.
     """
 
     text: str | None
@@ -33,6 +34,23 @@ class Reply:
     prompt_tokens: int
     cached_prompt_tokens: int
     output_tokens: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt and all that shapes its reply; all of it enters the replay cache's key.
+
+    `sample` tells apart the samples of one prompt and seeds the sampling; at temperature 0 it changes nothing.
+    """
+
+    prompt: str
+    max_tokens: int
+    system: str = ""
+    temperature: float = 0.0
+    sample: int = 0
+    json_schema: JsonSchema | None = None
+    prompt_version: str = ""
 
 
 class LanguageModel(Protocol):

@@ -125,12 +125,12 @@ class Replayed:
 
     def _known(self, keys: Sequence[str]) -> dict[str, Reply]:
         """What the cache holds of these keys."""
-        columns = ("key", "text", "probabilities", "error", "prompt_tokens", "output_tokens")
+        columns = ("key", "text", "probabilities", "error", "prompt_tokens", "output_tokens", "seconds")
         wanted = pl.LazyFrame({"key": pl.Series(keys, dtype=pl.String)}).unique()
         rows = self._lake.scan(TABLE).select(columns).join(wanted, on="key", how="semi").collect()
         return {
-            key: Reply(text, None if shares is None else tuple(shares), error, num_prompt, 0, num_output)
-            for key, text, shares, error, num_prompt, num_output in rows.iter_rows()
+            key: Reply(text, None if shares is None else tuple(shares), error, num_prompt, 0, num_output, seconds)
+            for key, text, shares, error, num_prompt, num_output, seconds in rows.iter_rows()
         }
 
     def _keep(self, replies: dict[str, Reply]) -> None:
@@ -144,6 +144,7 @@ class Replayed:
                 "error": reply.error,
                 "prompt_tokens": reply.prompt_tokens,
                 "output_tokens": reply.output_tokens,
+                "seconds": reply.seconds,
             }
             for key, reply in replies.items()
             if reply.error not in NOT_KEPT

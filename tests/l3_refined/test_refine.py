@@ -7,7 +7,7 @@ import pytest
 
 from resources.language_models.scripted import ScriptedModel
 from tier_assets.l3_refined.refine import SMOKE, Refined, Settings, choose, left_out, refine, try_refine
-from tier_assets.l3_refined.tasks import EDIT, QA
+from tier_assets.l3_refined.tasks import EDIT, LOOKUP
 from tier_tables import LINEAGE, VERDICTS
 from tier_tables.refinement import L3_REFINED
 
@@ -73,7 +73,7 @@ def test_refine_rejected_reply_is_a_verdict_with_the_raw_reply() -> None:
 
 
 def test_refine_malformed_json_is_a_verdict_that_says_so() -> None:
-    found = refine(documents(d=TEXT), ScriptedModel(lambda p: '{"question": 1'), only(QA))
+    found = refine(documents(d=TEXT), ScriptedModel(lambda p: '{"question": 1'), only(LOOKUP))
     assert verdict(found)[0] == "malformed"
 
 

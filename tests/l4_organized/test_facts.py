@@ -31,7 +31,7 @@ def documents(*texts: str, title: str | None = None) -> pl.DataFrame:
 
 def qa_record(doc_id: str, question: str, answer: str, record_id: str = "r0") -> pl.DataFrame:
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    row = {"record_id": record_id, "doc_id": doc_id, "corpus": "c", "snapshot": "s", "task": "qa"}
+    row = {"record_id": record_id, "doc_id": doc_id, "corpus": "c", "snapshot": "s", "task": "lookup"}
     return pl.DataFrame([row | {"messages": messages}], schema=L3_REFINED.schema)
 
 
@@ -110,7 +110,7 @@ def test_organize_answer_of_a_record_adds_its_sentence_and_its_parent() -> None:
 def test_organize_answer_in_a_proposed_sentence_joins_it() -> None:
     record = qa_record("d0", "When was the bridge over the Tay opened?", "1878")
     found = organize(documents(BRIDGE), record, SMOKE)
-    assert outcomes(found) == ([BRIDGE], [("qa", "duplicate")])
+    assert outcomes(found) == ([BRIDGE], [("lookup", "duplicate")])
     assert found.facts["confidence"].to_list() == [0.9]
     assert found.lineage["parent_table"].to_list() == ["l2_selected", "l3_refined"]
 
@@ -119,7 +119,7 @@ def test_organize_answer_in_a_proposed_sentence_joins_it() -> None:
 def test_organize_answer_that_proves_nothing_is_a_verdict(answer: str, reason: str) -> None:
     record = qa_record("d0", "What happened then?", answer)
     found = organize(documents(f"{BRIDGE} It rained."), record, Settings(num_candidates=1))
-    assert outcomes(found) == ([BRIDGE], [("qa", reason)])
+    assert outcomes(found) == ([BRIDGE], [("lookup", reason)])
 
 
 def test_organize_edited_sentence_is_stated_as_edited_with_the_quote_as_it_was() -> None:

@@ -142,7 +142,7 @@ def refine(docs: pl.DataFrame, model: LanguageModel, settings: Settings) -> Refi
 
 def plan(task: Task, passages: list[Passage]) -> list[Request]:
     """What `task` asks of the passages, in their order."""
-    return [Request(task, p, a, task.prompt.fill(a.fill)) for p in passages for a in task.plan(p)]
+    return [Request(task, p, a, task.prompt.fill(a.fill, a.style)) for p in passages for a in task.plan(p)]
 
 
 def ask(requests: Sequence[Request], system: str, max_tokens: int, model: LanguageModel) -> list[Reply]:
@@ -200,28 +200,30 @@ def check(task: Task, outcomes: list[Outcome], model: LanguageModel) -> tuple[li
 
     Where the task needs the second reply to agree and it does not, the candidate is rejected.
     """
-    if task.check is None:
-        return outcomes, []
-    accepted = {
-        i: Request(task, o.request.passage, question, task.check.prompt.fill(question.fill))
-        for i, o in enumerate(outcomes)
-        if o.candidate is not None and not o.reasons
-        for question in [task.check.ask(o.candidate, o.request.passage)]
-    }
-    replies = ask(list(accepted.values()), task.check.prompt.system, task.check.max_tokens, model)
+    replies: list[Reply] = []
     checked = list(outcomes)
-    for i, reply in zip(accepted, replies, strict=True):
-        candidate = outcomes[i].candidate
-        agrees = candidate is not None and reply.text is not None and task.check.agrees(reply.text, candidate)
-        rejects = not agrees and candidate is not None and task.check.needed(candidate)
-        differs = Reason("second_reply_disagrees", (reply.text or reply.error or "")[:200])
-        checked[i] = replace(
-            outcomes[i],
-            level=3 if agrees else 0 if rejects else outcomes[i].level,
-            reasons=(differs,) if rejects else (),
-            prompt_tokens=outcomes[i].prompt_tokens + reply.prompt_tokens,
-            output_tokens=outcomes[i].output_tokens + reply.output_tokens,
-        )
+    for asked in task.checks:
+        accepted = {
+            i: Request(task, o.request.passage, question, asked.prompt.fill(question.fill))
+            for i, o in enumerate(checked)
+            if o.candidate is not None and not o.reasons
+            for question in [asked.ask(o.candidate, o.request.passage)]
+            if question is not None
+        }
+        found = ask(list(accepted.values()), asked.prompt.system, asked.max_tokens, model)
+        replies += found
+        for i, reply in zip(accepted, found, strict=True):
+            candidate = outcomes[i].candidate
+            agrees = candidate is not None and reply.text is not None and asked.agrees([reply.text], candidate)
+            rejects = not agrees and candidate is not None and asked.needed(candidate)
+            differs = Reason(asked.reason, (reply.text or reply.error or "")[:200])
+            checked[i] = replace(
+                checked[i],
+                level=asked.level if agrees else 0 if rejects else checked[i].level,
+                reasons=(differs,) if rejects else (),
+                prompt_tokens=checked[i].prompt_tokens + reply.prompt_tokens,
+                output_tokens=checked[i].output_tokens + reply.output_tokens,
+            )
     return checked, replies
 
 
@@ -239,7 +241,21 @@ def _rows(outcomes: Iterable[Outcome], model: str, place: pl.DataFrame) -> pl.Da
             "prompt_version": o.request.task.prompt.version,
             "prompt_tokens": o.prompt_tokens,
             "output_tokens": o.output_tokens,
+            "source_spans": [
+                {
+                    "doc_id": o.request.passage.doc_id,
+                    "char_start": o.request.passage.char_start,
+                    "char_end": o.request.passage.char_end,
+                }
+            ],
+            "answer": o.candidate.answer,
+            "tests": o.candidate.tests,
+            "temperature": o.request.task.temperature,
+            "seed": 0,
+            "max_tokens": o.request.task.max_tokens,
+            "seconds": 0.0,
             "verification_level": o.level,
+            "levels": sorted({1, o.level}),
         }
         for o in outcomes
         if o.candidate is not None and not o.reasons
@@ -250,7 +266,7 @@ def _rows(outcomes: Iterable[Outcome], model: str, place: pl.DataFrame) -> pl.Da
 
 
 def _messages(candidate: Candidate) -> list[dict[str, str]]:
-    return [{"role": "user", "content": candidate.prompt}, {"role": "assistant", "content": candidate.output}]
+    return [{"role": m.role, "content": m.content} for m in candidate.messages]
 
 
 def _verdicts(outcomes: Iterable[Outcome], idle: Mapping[str, str], place: pl.DataFrame) -> pl.DataFrame:

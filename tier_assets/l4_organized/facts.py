@@ -3,7 +3,7 @@
 In: selected documents (doc_id, corpus, snapshot, text, title, byte_offset, num_bytes) and L3's rows about them.
 Out: rows of `l4_facts`, `l4_evidence`, `lineage`, and a verdict for every candidate that is no fact.
 Candidates = facts + verdicts, to the row. A candidate is a sentence of the text, proposed by rules or by a model: the
-sentence that an accepted answer of task `qa` stands in, or a proposed sentence in the words of an accepted `edit`,
+sentence that an accepted answer of task `lookup` stands in, or a proposed sentence in the words of an accepted `edit`,
 which must follow from its quote. No model is asked here. Costs about 1 MB of text a second; memory is that of the
 frame, so callers pass batches.
 """
@@ -63,7 +63,7 @@ class Statement:
     """A claim about a document and where its evidence stands in it.
 
     `record_ids`: the records of L3 that led to it. `num_documents`: documents of the frame that state it.
-    `task`: what proposed it: sentence, edit or qa. `answers`: whether a kept question asks for what it says.
+    `task`: what proposed it: sentence, edit or lookup. `answers`: whether a kept question asks for what it says.
     """
 
     text: str
@@ -88,7 +88,7 @@ class Rejected:
 
 def organize(docs: pl.DataFrame, records: pl.DataFrame, settings: Settings) -> Organized:
     """The facts of `docs`; `records` are rows of L3 (record_id, doc_id, task, messages)."""
-    wanted = records.filter(pl.col("task").is_in(["qa", "edit"])).select("record_id", "doc_id", "task", "messages")
+    wanted = records.filter(pl.col("task").is_in(["lookup", "edit"])).select("record_id", "doc_id", "task", "messages")
     about: dict[str, list[dict[str, Any]]] = {}
     for record in wanted.sort("record_id").iter_rows(named=True):
         about.setdefault(record["doc_id"], []).append(record)
@@ -128,18 +128,18 @@ def state(
         better = edited.get(span)
         if better is None or not _add(better, "edit", doc_id, text, stated, rejected):
             _add(plain, "sentence", doc_id, text, stated, rejected)
-    answers = [r for r in records if r["task"] == "qa"]
+    answers = [r for r in records if r["task"] == "lookup"]
     whole = sentences(text) if answers else []
     for record in answers:
         question, answer = (m["content"] for m in record["messages"][:2])
         where = answering_sentence(text, whole, question, answer)
         if where is None:
-            candidate_id = _hash(["qa", doc_id, record["record_id"]])
-            rejected.append(Rejected(candidate_id, "qa", "answer_not_in_text", answer, reply=answer))
+            candidate_id = _hash(["lookup", doc_id, record["record_id"]])
+            rejected.append(Rejected(candidate_id, "lookup", "answer_not_in_text", answer, reply=answer))
         else:
             said = one_line(text[where.start : where.end])
             statement = Statement(said, where, (record["record_id"],), answers=True)
-            _add(statement, "qa", doc_id, text, stated, rejected)
+            _add(statement, "lookup", doc_id, text, stated, rejected)
     return sorted(stated.values(), key=lambda s: s.span), rejected
 
 

@@ -2,8 +2,8 @@
 
 from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Prompt, Reason, Task
 from tier_assets.l3_refined.tasks.edit import EDIT
-from tier_assets.l3_refined.tasks.qa import QA
+from tier_assets.l3_refined.tasks.lookup import LOOKUP
 
-TASKS: tuple[Task, ...] = (EDIT, QA)
+TASKS: tuple[Task, ...] = (EDIT, LOOKUP)
 
 __all__ = ["TASKS", "Ask", "Candidate", "Judgement", "Passage", "Prompt", "Reason", "Task"]

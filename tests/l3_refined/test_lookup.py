@@ -8,8 +8,8 @@ from resources.language_models.scripted import ScriptedModel
 from tests.l3_refined.test_refine import documents
 from tier_assets.l3_refined.answers import num_times
 from tier_assets.l3_refined.refine import Refined, Settings, refine
-from tier_assets.l3_refined.tasks import QA, Passage
-from tier_assets.l3_refined.tasks.qa import agrees
+from tier_assets.l3_refined.tasks import LOOKUP, Passage
+from tier_assets.l3_refined.tasks.lookup import agrees
 
 SENTENCE = "Queen Victoria opened the iron bridge over the Tay at Dundee on 20 June 1887."
 PASSAGE = f"{SENTENCE} A storm destroyed the first bridge in 1879."
@@ -37,9 +37,9 @@ QUESTIONS = (
 
 def asked(question: str, answer: str = "20 June 1887") -> list[str]:
     passage = Passage("d", PASSAGE, 0, len(PASSAGE))
-    ask = next(a for a in QA.plan(passage) if a.given == "20 June 1887")
-    candidate = QA.parse(json.dumps({"question": question}), passage, ask)[0]
-    judgement = QA.accept(candidate, passage)
+    ask = next(a for a in LOOKUP.plan(passage) if a.given == "20 June 1887")
+    candidate = LOOKUP.parse(json.dumps({"question": question}), passage, ask)[0]
+    judgement = LOOKUP.accept(candidate, passage)
     assert judgement.level == (0 if judgement.reasons else 1)
     return [r.reason for r in judgement.reasons]
 
@@ -52,18 +52,18 @@ def test_accept_of_question_gives_the_reason_against_it(question: str, reason: s
 
 def test_plan_asks_for_the_times_of_a_passage_in_the_form_of_their_kind() -> None:
     passage = Passage("d", PASSAGE, 0, len(PASSAGE))
-    asks = QA.plan(passage)
+    asks = LOOKUP.plan(passage)
     assert [a.given for a in asks] == ["20 June 1887", "1879"]
     assert asks[0].json_schema is not None
     assert "When" in asks[0].json_schema["properties"]["question"]["pattern"]
-    assert QA.prompt.fill(asks[0].fill).endswith(f"{SENTENCE}\n20 June 1887 ->")
+    assert LOOKUP.prompt.fill(asks[0].fill).endswith(f"{SENTENCE}\n20 June 1887 ->")
 
 
 @pytest.mark.parametrize("reply", ["", "no", "[]", '{"answer": "x"}', '{"question": 3}'])
 def test_parse_of_anything_but_a_question_is_refused(reply: str) -> None:
     passage = Passage("d", PASSAGE, 0, len(PASSAGE))
     with pytest.raises(ValueError, match="JSON"):
-        QA.parse(reply, passage, QA.plan(passage)[0])
+        LOOKUP.parse(reply, passage, LOOKUP.plan(passage)[0])
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_parse_of_anything_but_a_question_is_refused(reply: str) -> None:
 )
 def test_agrees_where_the_second_reply_gives_the_answer(reply: str, same: bool) -> None:
     passage = Passage("d", PASSAGE, 0, len(PASSAGE))
-    candidate = QA.parse('{"question": "When was it opened?"}', passage, QA.plan(passage)[0])[0]
-    assert agrees(reply, candidate) is same
+    candidate = LOOKUP.parse('{"question": "When was it opened?"}', passage, LOOKUP.plan(passage)[0])[0]
+    assert agrees([reply], candidate) is same
 
 
 def check_of(text: str, question: str, second: str) -> Refined:
     def answer(prompt: str) -> str:
         return json.dumps({"question": question}) if prompt.endswith("->") else second
 
-    settings = Settings(num_documents=1, num_passages=1, passage_tokens=128, min_passage_words=5, tasks=(QA,))
+    settings = Settings(num_documents=1, num_passages=1, passage_tokens=128, min_passage_words=5, tasks=(LOOKUP,))
     return refine(documents(d=text), ScriptedModel(answer), settings)
 
 

@@ -1,4 +1,4 @@
-"""Task qa: the model asks for an answer that stands in a passage, and answers its own question again to check it.
+"""Task lookup: the model asks for an answer that stands in a passage, and answers its own question again to check it.
 
 In: a passage. Out: for a few of its times, names and counted things, the question that asks for it, accepted where
 question and answer are grounded, the question is about the sentence that answers it, and its form fits the kind of
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +30,8 @@ from tier_assets.l3_refined.task import (
 )
 from tier_assets.l3_refined.verify import echo, language, ungrounded
 
-PROMPT: Final = read_prompt(Path(__file__).with_name("qa.txt"))
-CHECK_PROMPT: Final = read_prompt(Path(__file__).with_name("qa_check.txt"))
+PROMPT: Final = read_prompt(Path(__file__).with_name("lookup.txt"))
+CHECK_PROMPT: Final = read_prompt(Path(__file__).with_name("lookup_check.txt"))
 ANSWERS_A_PASSAGE: Final = 2
 MIN_QUESTION_WORDS: Final = 4
 MIN_CONTENT_WORDS: Final = 2
@@ -153,8 +154,9 @@ def ask_again(candidate: Candidate, passage: Passage) -> Ask:
     return Ask((("sentence", candidate.source), ("question", candidate.prompt)))
 
 
-def agrees(reply: str, candidate: Candidate) -> bool:
+def agrees(replies: Sequence[str], candidate: Candidate) -> bool:
     """Whether the reply gives the answer, and not merely the whole sentence again."""
+    (reply,) = replies
     said, answer, sentence = (grounding.fold(t) for t in (reply, candidate.output, candidate.source))
     return _inside(answer, said) and said.strip(" .\"'") != sentence.strip(" .\"'")
 
@@ -168,5 +170,5 @@ def needs_agreement(candidate: Candidate) -> bool:
     return candidate.style != "time" or num_times(candidate.source) > 1
 
 
-CHECK: Final = Check(CHECK_PROMPT, 24, ask=ask_again, agrees=agrees, needed=needs_agreement)
-QA: Final = Task("qa", PROMPT, max_tokens=48, plan=plan, parse=parse, accept=accept, check=CHECK)
+CHECK: Final = Check(3, CHECK_PROMPT, 24, ask=ask_again, agrees=agrees, needed=needs_agreement)
+LOOKUP: Final = Task("lookup", PROMPT, max_tokens=48, plan=plan, parse=parse, accept=accept, checks=(CHECK,))
