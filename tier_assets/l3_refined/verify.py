@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from algorithms import grounding
+from algorithms import answer_kinds, grounding
 from algorithms.sentences import sentences
 from tier_assets.l3_refined.task import Prompt, Reason
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 # Shorter runs of the instructions' words ("the text above") also occur in honest text.
 ECHO_WORDS = 6
+# A run of this many words is a copy and no chance (PaLM, arXiv 2204.02311, section 8); an output of which this share
+# stands in such runs is a copy as a whole.
+COPIED_WORDS = 8
+MAX_COPIED_SHARE = 0.5
 # Language identification on fewer letters is a guess (measured: "Paris" is German at .46).
 LANGUAGE_CHARS = 40
 LANGUAGE_SCORE = 0.5
@@ -119,9 +123,31 @@ def echo(output: str, prompt: Prompt, source: str) -> list[Reason]:
     return [Reason("prompt_echo", " ".join(repeated[0]))] if repeated else []
 
 
-def _runs(text: str) -> set[tuple[str, ...]]:
+def copied(output: str, source: str) -> list[Reason]:
+    """The reason `copied` where too many words of `output` stand in runs of COPIED_WORDS that the source has."""
+    said = grounding.words(output)
+    known = _runs(source, COPIED_WORDS)
+    inside = [False] * len(said)
+    for start in range(len(said) - COPIED_WORDS + 1):
+        if tuple(said[start : start + COPIED_WORDS]) in known:
+            inside[start : start + COPIED_WORDS] = [True] * COPIED_WORDS
+    share = sum(inside) / len(said) if said else 0.0
+    if share <= MAX_COPIED_SHARE:
+        return []
+    return [Reason("copied", f"{share:.2f} of its words stand in the source in runs of {COPIED_WORDS}")]
+
+
+def wrong_answer(question: str, answer: str, source: str) -> list[Reason]:
+    """The reason `wrong_answer` where `answer` is not of the kind that `question` asks for."""
+    asked = answer_kinds.asked(question)
+    if asked and not asked & answer_kinds.kinds(answer):
+        return [Reason("wrong_answer", f"{' or '.join(sorted(asked))} asked for, got {answer[:60]!r}")]
+    return []
+
+
+def _runs(text: str, num_words: int = ECHO_WORDS) -> set[tuple[str, ...]]:
     words = grounding.words(text)
-    return {tuple(words[i : i + ECHO_WORDS]) for i in range(len(words) - ECHO_WORDS + 1)}
+    return {tuple(words[i : i + num_words]) for i in range(len(words) - num_words + 1)}
 
 
 @functools.lru_cache(maxsize=1024)
