@@ -1,6 +1,7 @@
 """Which operations of an edit are safe: those that cannot change what a passage says.
 
-In: an operation on a source. Out: the kind of safe change it is, or None. White space, marks, case, accents, doubled
+In: an operation on a source. Out: the kind of safe change it is, or None; for an operation of an edit program, what
+speaks against it, or None. White space, marks, case, accents, doubled
 words, articles, written-out short forms, entities, a stray line: a table of kinds, asked in order. A changed word is
 never safe: the bundled model makes "gewarnt" into "gewarum" as readily as it mends (measured on 50 passages).
 """
@@ -13,8 +14,11 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from algorithms.edit_programs import SAME_MARKS, Operation, tokens
+from algorithms import grounding
+from algorithms.edit_programs import SAME_MARKS, Operation, align, tokens
 from algorithms.word_lists import word_set
+from tier_assets.l3_refined.task import Edit, Passage
+from tier_assets.l3_refined.verify import ungrounded
 
 # Both ways: short forms of news wires, forms and mail.
 EQUIVALENT: Final = frozenset(
@@ -33,6 +37,62 @@ _QUOTES: Final = frozenset("\"'`´“”„‘’«»")
 # Elsewhere a comma may part what belongs together: "guitarist, Jeff Hanneman and".
 _AFTER_COMMA: Final = word_set("and or but which who whose und oder aber sondern")
 MAX_LINE_WORDS: Final = 3
+# A line of more words, or of this many that end as a sentence, states something; buttons and menus are shorter.
+STATEMENT_WORDS: Final = 12
+SENTENCE_WORDS: Final = 5
+
+
+def refusal(edit: Edit, passage: Passage) -> str | None:
+    """Why a model's operation on `passage` may not be done: it could change what the passage says, or lose it."""
+    if edit.operation == "replace_str":
+        return _changes_meaning(edit, passage)
+    if edit.operation == "add_line":
+        return says_more(edit.new, passage.text)
+    return loses(edit, passage) if edit.operation == "remove_lines" else None
+
+
+def _changes_meaning(edit: Edit, passage: Passage) -> str | None:
+    source, at = passage.text, edit.char_start - passage.char_start
+    whole = [Operation(at + o.char_start, at + o.char_end, o.old, o.text) for o in align(edit.old, edit.new)[0]]
+    unsafe = next((o for o in whole if kind(o, source) is None), None)
+    return f"changes_meaning: {unsafe.old[:40]!r} -> {unsafe.text[:40]!r}" if unsafe else None
+
+
+def says_more(added: str, source: str) -> str | None:
+    """What an added text says that `source` does not; None where all of its words that carry meaning stand there."""
+    known = set(grounding.content_stems(source))
+    new_words = [w for w in grounding.content_stems(added) if w not in known]
+    fault = next(iter(ungrounded(added, source)), None)
+    if fault is not None:
+        return f"{fault.reason}: {fault.detail}"
+    return f"new_word: {', '.join(new_words[:3])}" if new_words else None
+
+
+def loses(edit: Edit, passage: Passage) -> str | None:
+    """What the passage would no longer say without the lines; None where they state nothing, or nothing more."""
+    text, start, end = passage.text, edit.char_start - passage.char_start, edit.char_end - passage.char_start
+    if kind(Operation(start, end, edit.old, ""), text) == "stray_line" or not edit.old.strip():
+        return None
+    before, after, removed = text[:start].rstrip(), text[end:].strip(), edit.old.strip()
+    rest = f"{before}\n{after}"
+    if grounding.fold(removed) in grounding.fold(rest):
+        return None  # said elsewhere
+    wrapped = len(before.rpartition("\n")[2].split()) > MAX_LINE_WORDS
+    cut_before = _runs_on(before) and (wrapped or removed[:1].islower())
+    if cut_before or (_runs_on(removed) and after[:1].islower()):
+        return f"cuts_sentence: {removed[:60]!r}"
+    lost = grounding.missing_numbers(removed, rest)
+    if lost:
+        return f"loses_number: {', '.join(lost)}"
+    words = grounding.words(removed)
+    if len(words) > STATEMENT_WORDS or (len(words) >= SENTENCE_WORDS and not _runs_on(removed)):
+        return f"loses_statement: {removed[:60]!r}"
+    return None
+
+
+def _runs_on(text: str) -> bool:
+    """Whether `text` ends within a sentence, as far as its last mark tells."""
+    return bool(text) and text.rstrip("\"'”’)»")[-1:] not in _SENTENCE_ENDS | {":"}
 
 
 def kind(operation: Operation, source: str) -> str | None:

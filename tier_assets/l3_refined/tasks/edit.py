@@ -1,61 +1,100 @@
-"""Task edit: the model cleans a passage; of what it changed, only what cannot change the meaning is kept.
+"""Task edit: a passage cleaned by rules and by a model; of what they propose, only what cannot change the meaning is
+done.
 
-In: a passage. Out: the passage with the safe operations of the model's edit, accepted where the reply is an edit of
-the passage at all and at least one operation is safe. Nothing the model made up can stand in the output: it is the
-source and operations of the kinds in `safe_edits`, and it is checked against the source like any other record.
+In: a passage. Out: the passage with the operations that hold. The model proposes in one of two styles: `text`, where it
+writes the edited text and the operations are read off the alignment (a small model copies better than it counts lines),
+and `program`, where it writes the operations. Rules propose first. Every operation is in the candidate's edits, refused
+ones with their reason; the candidate is accepted where at least one is done. Where only rules did something, whatever
+the model wrote, its style is `rules`. Nothing the model made up can stand in the output: it is the source and
+operations of the kinds in `safe_edits`, and it is checked against the source like any other record.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from algorithms import grounding
-from algorithms.edit_programs import Operation, align, apply
-from tier_assets.l3_refined.safe_edits import safe
-from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Reason, Task, judged, read_prompt
+from algorithms.edit_programs import Operation, align
+from tier_assets.l3_refined import edit_rules, programs
+from tier_assets.l3_refined.programs import MODEL, placed, validate
+from tier_assets.l3_refined.safe_edits import kind, refusal
+from tier_assets.l3_refined.task import Ask, Candidate, Edit, Judgement, Passage, Reason, Task, judged, read_prompt
 from tier_assets.l3_refined.verify import ungrounded
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("edit.txt"))
 # Below half, the reply is another text and what agrees is chance (read by eye on 50 replies).
 MIN_MATCHED_SHARE: Final = 0.5
 SHOWN_OPERATIONS: Final = 5
+RULES_STYLE: Final = "rules"
 
 
 def plan(passage: Passage) -> list[Ask]:
-    """Once the whole passage."""
-    return [Ask(fill=(("passage", passage.text),))]
+    """Two asks for the whole passage: for the edited text, and for a program."""
+    given = ("passage", passage.text)
+    lines = ("lines", "\n" + programs.numbered(passage.text))
+    return [
+        Ask((given, ("lines", "")), style="text"),
+        Ask((given, lines), style="program", json_schema=programs.SCHEMA),
+    ]
 
 
 def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
-    """The passage with the safe operations of the reply."""
-    source = passage.text
-    operations, _ = align(source, reply.strip())
-    text = apply(source, safe(operations, source))
-    return [Candidate(prompt=source, output=text, text=text, reply=reply.strip(), source=source)]
+    """The passage with what holds of the rules' and the reply's operations.
+
+    Raises:
+        ValueError: a program that is not of the form asked for.
+    """
+    proposed = programs.propose(reply, passage) if ask.style == "program" else read_off(reply.strip(), passage)
+    edits = validate([*edit_rules.propose(passage), *proposed], passage, refusal)
+    text = programs.apply(passage, edits)
+    style = RULES_STYLE if programs.by_rules(edits) else ask.style
+    return [Candidate(passage.text, text, text, reply.strip(), passage.text, style, edits=tuple(edits))]
+
+
+def read_off(reply: str, passage: Passage) -> list[Edit]:
+    """The operations by which a reply differs from the passage; a reply that is another text is one refused one."""
+    operations, matched_share = align(passage.text, reply)
+    whole = placed(Operation(0, len(passage.text), passage.text, reply), passage, MODEL)
+    if grounding.is_refusal(reply) and not grounding.is_refusal(passage.text):
+        return [replace(whole, reason=f"refusal: {reply[:80]}")]
+    if matched_share < MIN_MATCHED_SHARE:
+        return [replace(whole, reason=f"rewritten: {matched_share:.2f} of the passage is in the reply")]
+    return [_judged(o, passage) for o in operations]
+
+
+def _judged(operation: Operation, passage: Passage) -> Edit:
+    """An operation of the alignment, judged where it stands: its kind depends on what is around it."""
+    edit = placed(operation, passage, MODEL)
+    return edit if kind(operation, passage.text) else replace(edit, reason="changes_meaning")
 
 
 def accept(candidate: Candidate, passage: Passage) -> Judgement:
-    """Level 1 where the reply edits the passage and some of its operations are safe."""
-    source, reply = passage.text, candidate.reply
-    operations, matched_share = align(source, reply)
-    kept = safe(operations, source)
-    reasons = []
-    if grounding.is_refusal(reply) and not grounding.is_refusal(source):
-        reasons.append(Reason("refusal", reply[:80]))
-    if matched_share < MIN_MATCHED_SHARE:
-        reasons.append(Reason("rewritten", f"{matched_share:.2f} of the passage is in the reply"))
-    if not operations:
-        reasons.append(Reason("unchanged", "the passage as it was"))
-    elif not kept:
-        reasons.append(Reason("no_safe_edit", _shown(operations)))
-    return judged(reasons + ungrounded(candidate.output, source))
+    """Level 1 where at least one operation is done and the text states nothing that the passage does not."""
+    return judged(idle(candidate) + ungrounded(candidate.output, passage.text))
 
 
-def _shown(operations: Sequence[Operation]) -> str:
-    shown = [f"{o.old[:20]!r} -> {o.text[:20]!r}" for o in operations[:SHOWN_OPERATIONS]]
-    return ", ".join(shown) + (f" and {len(operations) - len(shown)} more" if len(operations) > len(shown) else "")
+def idle(candidate: Candidate) -> list[Reason]:
+    """Why a program did nothing: nothing was proposed, or nothing that could be done."""
+    if any(e.operation != "keep_all" for e in programs.applied(candidate.edits)):
+        return []
+    refused = [e for e in candidate.edits if e.reason is not None]
+    if not refused:
+        return [Reason("unchanged", "the passage as it was")]
+    whole = [e.reason.partition(": ") for e in refused if e.reason and e.reason.startswith(("rewritten", "refusal"))]
+    if whole:
+        return [Reason(whole[0][0], whole[0][2])]
+    return [Reason("no_safe_edit", _shown(refused))]
+
+
+def _shown(edits: Sequence[Edit]) -> str:
+    """The refused operations, counted by reason, and the first of them."""
+    counts = Counter((e.reason or "").partition(":")[0] for e in edits)
+    shown = [f"{e.old[:20]!r} -> {e.new[:20]!r}" for e in edits[:SHOWN_OPERATIONS]]
+    return ", ".join([*(f"{n} {reason}" for reason, n in sorted(counts.items())), *shown])
 
 
 # A passage's 128 tokens and room for what is written out; whatever follows is no edit.
