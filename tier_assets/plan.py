@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quality_checks.gate import sound_partitions
 from resources.engines import Engines
 from resources.lake import Lake
 from resources.step import is_current
@@ -22,7 +23,8 @@ from tier_assets.l2_selected import assets as l2
 from tier_assets.l2_selected import learn_assets as learnt
 from tier_assets.l3_refined import assets as l3
 from tier_assets.l4_organized import assets as l4
-from tier_assets.m1_training.stages import REFERENCE_RUN
+from tier_assets.m1_training import assets as m1
+from tier_assets.m1_training.stages import REFERENCE_RUN, stands_drawn
 from tier_assets.m2_influence import reference_assets as references
 from tier_assets.m2_influence import score_assets as influence
 from tier_assets.partitions import partition_of, registered_keys
@@ -169,6 +171,35 @@ def stale_references(lake: Lake) -> tuple[str, ...]:
         if is_current(lake, "reference_items", None, references.references_inputs(), version)
         else ("reference_items",)
     )
+
+
+def stale_draw(lake: Lake) -> tuple[str, ...]:
+    """The assets that draw again a stage that waits to begin, where L2 or its references have changed since.
+
+    A stage that has begun stays as it was drawn, and the one after it waits until someone asks for it: its run may be
+    in the middle of a stage.
+    """
+    if not stands_drawn(lake, steering_run(lake) or REFERENCE_RUN):
+        return ()
+    references_first = stale_references(lake)
+    current = is_current(lake, "mixtures", None, m1.draw_inputs(lake), m1.draw_version(lake))
+    return () if current and not references_first else (*references_first, "mixtures")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Partitions of an earlier round than the one in force: those that may be re-tiered, and those whose L1 failed a
+    blocking check; they stay where they are."""
+
+    ready: tuple[str, ...]
+    unsound: tuple[str, ...]
+
+
+def waiting_partitions(lake: Lake) -> Waiting:
+    """The partitions that are not in the round in force, in order."""
+    waiting = [key for key in registered_keys(lake) if awaits_round(lake, key)]
+    sound = set(sound_partitions(lake, "l2").keys) if waiting else set()
+    return Waiting(tuple(k for k in waiting if k in sound), tuple(sorted(set(waiting) - sound)))
 
 
 def learning(lake: Lake, run: str) -> tuple[str, ...]:

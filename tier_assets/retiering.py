@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from quality_checks.gate import sound_partitions
 from resources.encoder_resource import GpuEncoder
 from resources.engines import Engines
 from resources.lake import Lake
@@ -14,6 +13,8 @@ from resources.language_models.resource import GpuLanguageModel
 from tier_assets import plan
 from tier_assets.l0_raw.ingest import register_landing
 from tier_assets.l1_filtered import assets as l1
+from tier_assets.m1_training import assets as m1
+from tier_assets.m2_influence import reference_assets as references
 from tier_assets.partitions import corpora, partition_of, registered_keys
 from tier_assets.rounds import round_in_force
 from tier_assets.steering import steering_run
@@ -116,30 +117,43 @@ def telemetry_sensor(
         )
 
 
-@dg.sensor(job=retier, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(jobs=[retier, draw_stage], minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def retier_sensor(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
-    """Asks for the partitions that are still in an earlier round, RETIERED_AT_ONCE at a time, ahead of other runs.
+    """Asks for the partitions that are still in an earlier round, RETIERED_AT_ONCE at a time, ahead of other runs; once
+    none is left, for the draw of a training stage that waits to begin and was drawn from other members.
 
     A partition whose L1 failed a blocking check is left as it is. The cursor is the round and its model.
     """
     now = round_in_force(lake)
-    waiting = [key for key in registered_keys(lake) if plan.awaits_round(lake, key)]
-    sound = set(sound_partitions(lake, "l2").keys) if waiting else set()
-    for key in sorted(set(waiting) - sound):
+    waiting = plan.waiting_partitions(lake)
+    for key in waiting.unsound:
         context.log.warning(f"{key} stays in its round: a blocking check of its L1 failed")
-    ready = [key for key in waiting if key in sound]
     requests = [
         dg.RunRequest(
+            job_name="retier",
             run_key=f"retier:{now.number}:{key}",
             partition_key=key,
             tags={"dagster/priority": "10", "lake/round": str(now.number)},
         )
-        for key in ready[:RETIERED_AT_ONCE]
+        for key in waiting.ready[:RETIERED_AT_ONCE]
     ]
+    if not waiting.ready and (drawing := plan.stale_draw(lake)):
+        requests.append(_drawing(lake, drawing))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else f"every sound partition is in round {now.number}",
         cursor=f"{now.number}:{now.model_version}",
+    )
+
+
+def _drawing(lake: Lake, assets: Sequence[str]) -> dg.RunRequest:
+    """A run that draws; its key names what it would draw from, so that it is asked for once."""
+    read = sorted({*m1.draw_inputs(lake), *references.references_inputs()})
+    situation = "".join(lake.state(name) for name in read)
+    return dg.RunRequest(
+        job_name="draw_stage",
+        run_key=f"draw:{m1.draw_version(lake)}:{_hashed(situation)}:{assets[0]}",
+        asset_selection=_named(assets),
     )
 
 

@@ -75,6 +75,11 @@ class Runner:
         """Make what is stale from L2 on."""
         self.make_partitions(keys, "l2", to, [step.asset for step in plan.STEPS if step.tier >= "l2"], force)
 
+    def redraw(self) -> None:
+        """Draw a training stage again that waits to begin, once no partition waits for the round in force."""
+        if not plan.waiting_partitions(self.lake).ready and (drawing := plan.stale_draw(self.lake)):
+            self.make("draw_stage", drawing)
+
     def end(self) -> Outcome:
         """Report what was made, and say it."""
         if self.outcome.made:
@@ -106,6 +111,7 @@ def run(
         if learn and lake.partitions("l1_filtered"):
             runner.make("learn_scorer", learn)
         runner.make_upper(keys, to, force)
+        runner.redraw()
     return runner.end()
 
 
@@ -128,9 +134,11 @@ def turn(lake: Lake, instance: dg.DagsterInstance, engines: Engines | None = Non
 
 
 def retier(lake: Lake, instance: dg.DagsterInstance, keys: Sequence[str], engines: Engines | None = None) -> Outcome:
-    """Bring the partitions into the round in force, and make again what is made of their members."""
+    """Bring the partitions into the round in force, and make again what is made of their members: L3, L4, and the draw
+    of a training stage that has not begun."""
     runner = Runner(lake, instance, engines)
     runner.make_upper(keys, "l4")
+    runner.redraw()
     return runner.end()
 
 

@@ -3,6 +3,7 @@ the sensors ask for."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from tier_assets.instance import open_instance
 from tier_assets.l2_selected.select import membership_at
 from tier_assets.m1_training.stages import consumed, next_stage
 from tier_assets.m1_training.telemetry import TelemetryWriter, take
+from tier_assets.partitions import registered_keys
+from tier_assets.references import choose_reference
 from tier_assets.rounds import Round, open_round, roll_back, round_in_force, rounds
-from tier_assets.runs import Runner
+from tier_assets.runs import Runner, retier
 from tier_assets.steering import last_checkpoint, steer_by, steering_run, tokens_between
 from tier_tables import MIXTURES, table
 
@@ -187,6 +190,98 @@ def test_retier_sensor_asks_for_each_partition_of_a_new_round_and_landing_leaves
         assert found.cursor == "3:None"
         assert [r for r in retiering._requests(own_lake, ENGINES) if "retier" in str(r.run_key)] == []
         assert not [r for r in retiering._requests(own_lake, ENGINES) if r.partition_key]
+
+
+def members_but_one(lake: Lake) -> str:
+    """L2 of a partition without one of its members, as a finished step; that member."""
+    partition = {"corpus": "bridges", "snapshot": "2026-01"}
+    rows = lake.scan("l2_selected", partition).collect().sort("doc_id")
+    last = lake.last_step("l2_selected", partition)
+    assert last is not None
+    written = lake.replace("l2_selected", partition, rows.tail(-1))
+    output = {"table": "l2_selected", "slice": written.slice, "version": written.version, "token": written.token}
+    others = [o for o in last["output_versions"] if o["table"] != "l2_selected"]  # type: ignore[attr-defined]
+    lake.finish({**last, "output_versions": [output, *others]})
+    return str(rows["doc_id"][0])
+
+
+@pytest.fixture
+def drawn(own_lake: Lake, tmp_path: Path) -> Lake:
+    """A lake whose first stage is drawn and waits; the run `run` is at step 2."""
+    report(own_lake, "run", range(1, 3))
+    for role, dish in (("reference", "bread"), ("guard", "soup")):  # the lake's pages are too few to hold any out
+        file = tmp_path / f"{dish}.jsonl"
+        words = "salt flour onion butter leek barley pepper stock".split()
+        lines = [{"id": word, "text": f"Good {dish} wants {word}, a slow fire and an hour."} for word in words]
+        file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        choose_reference(own_lake, str(file), role, None)
+    with open_instance(own_lake) as instance:
+        runner = Runner(own_lake, instance, ENGINES)
+        assert runner.make("draw_stage", ["reference_items", "mixtures"]), runner.outcome.problems
+    return own_lake
+
+
+def drawn_ids(lake: Lake, stage: str = "stage-001") -> set[str]:
+    return set(lake.scan("stage_draws", {"stage": stage}).collect()["doc_id"])
+
+
+def redrawn(lake: Lake, *retiered: str) -> bool:
+    """Whether a stage is drawn again after these partitions were brought into the round."""
+    with open_instance(lake) as instance:
+        runner = Runner(lake, instance, ENGINES)
+        runner.make_upper(retiered, "l2")
+        runner.redraw()
+    assert not runner.outcome.problems
+    return "mixtures" in runner.outcome.made
+
+
+def test_retier_draws_a_stage_that_waits_again_and_only_where_members_changed(drawn: Lake) -> None:
+    assert not redrawn(drawn)
+    gone = members_but_one(drawn)
+    assert gone in drawn_ids(drawn)
+    with open_instance(drawn) as instance:
+        outcome = retier(drawn, instance, [], ENGINES)
+    assert (outcome.made, outcome.problems) == (["mixtures", "funnel"], {})
+    assert gone not in drawn_ids(drawn)
+    assert drawn_ids(drawn)
+    assert next_stage(drawn, "run").name == "stage-001"
+    assert not redrawn(drawn)
+
+
+def test_draw_waits_until_every_partition_is_in_the_round(drawn: Lake) -> None:
+    open_round(drawn, "none-predicted")
+    roll_back(drawn, 1)
+    assert not redrawn(drawn, "mills@2026-01")
+    assert redrawn(drawn, "bridges@2026-01")
+
+
+def test_stage_that_has_begun_is_never_drawn_again_nor_the_one_after_it_drawn(drawn: Lake) -> None:
+    before = drawn_ids(drawn)
+    report(drawn, "run", range(3, 4))
+    members_but_one(drawn)
+    assert not redrawn(drawn)
+    with open_instance(drawn) as instance:
+        assert not seen_by(drawn, retiering.retier_sensor, instance).run_requests
+    assert drawn_ids(drawn) == before
+    assert not drawn_ids(drawn, "stage-002")
+
+
+def test_retier_sensor_asks_for_the_draw_once_every_partition_is_in_the_round(drawn: Lake) -> None:
+    with open_instance(drawn) as instance:
+        assert not seen_by(drawn, retiering.retier_sensor, instance).run_requests
+        open_round(drawn, "none-predicted")
+        roll_back(drawn, 1)
+        found = seen_by(drawn, retiering.retier_sensor, instance).run_requests
+        assert {request.job_name for request in found} == {"retier"}
+        runner = Runner(drawn, instance, ENGINES)
+        runner.make_upper(registered_keys(drawn), "l2")
+        (request,) = seen_by(drawn, retiering.retier_sensor, instance).run_requests
+        assert request.job_name == "draw_stage"
+        assert [key.path[-1] for key in request.asset_selection] == ["mixtures"]
+        (again,) = seen_by(drawn, retiering.retier_sensor, instance).run_requests
+        assert again.run_key == request.run_key
+        runner.make("draw_stage", ["mixtures"])
+        assert not seen_by(drawn, retiering.retier_sensor, instance).run_requests
 
 
 def test_rollback_round_brings_every_partition_to_it_and_members_stay_what_moves_say(own_lake: Lake) -> None:

@@ -89,6 +89,8 @@ def mixtures(
             )
         except draw.NothingToDraw as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+        if next_stage(lake, run) != now:
+            raise dg.Failure(f"{now.name} has begun meanwhile: it stays as it was drawn", allow_retries=False)
         slot.write(rows.with_columns(stage=pl.lit(now.name)))
         step.commit(slot)
         tokens = int(rows["num_tokens"].sum())

@@ -44,6 +44,13 @@ def next_stage(lake: Lake, run: str) -> Stage:
     return Stage(begun + 1, f"stage-{begun + 1:03d}", step)
 
 
+def stands_drawn(lake: Lake, run: str) -> bool:
+    """Whether the run's next stage is drawn and waits to begin."""
+    now = next_stage(lake, run)
+    drawn = (pl.col("run") == run) & (pl.col("policy") == "draw") & (pl.col("stage") == now.name)
+    return not lake.scan("mixtures").filter(drawn).head(1).collect().is_empty()
+
+
 def consumed(lake: Lake, now: Stage) -> pl.Series:
     """Ids of the documents that earlier stages drew."""
     return lake.scan("stage_draws").filter(pl.col("stage") < now.name).select("doc_id").unique().collect()["doc_id"]
