@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from resources.language_models.protocol import ERRORS, LanguageModel, Progress, Reply, Usage
+from resources.language_models.protocol import ERRORS, LanguageModel, Progress, Reply, Request, Usage
 from resources.language_models.replay import Replayed
 
 BUNDLED = "bundled"
@@ -83,4 +83,4 @@ def _folder_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["ERRORS", "LanguageModel", "Progress", "Replayed", "Reply", "Usage", "open_model"]
+__all__ = ["ERRORS", "LanguageModel", "Progress", "Replayed", "Reply", "Request", "Usage", "open_model"]

@@ -1,8 +1,8 @@
 """An OpenAI-compatible server (`POST /chat/completions`): vLLM's own, or any other.
 
-In: prompts. Out: a Reply each, in order, at most `concurrency` under way at a time. 429, 5xx and time-outs are tried
-again with growing, jittered waits; what fails to the end is a value in its row. A wrong key, address or model, or a
-server that nobody can connect to, is an error at once, since no prompt could be asked. The key comes from
+In: requests. Out: a Reply each, as they come, at most `concurrency` under way at a time. 429, 5xx and time-outs are
+tried again with growing, jittered waits; what fails to the end is a value in its row. A wrong key, address or model,
+or a server that nobody can connect to, is an error at once, since no prompt could be asked. The key comes from
 LAKE_LLM_KEY, goes into the header and nowhere else. The server says its token counts; it sees the prompts.
 """
 
@@ -11,15 +11,26 @@ from __future__ import annotations
 import math
 import os
 import random
+import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from resources.language_models.protocol import JsonSchema, Progress, Reply, failed, to_shares
+from resources.language_models.look_ahead import handed_over
+from resources.language_models.protocol import (
+    NOTHING_UNDER_WAY,
+    Flight,
+    LanguageModel,
+    Reply,
+    Request,
+    failed,
+    to_shares,
+)
 
 NUM_TRIES = 6
 FIRST_WAIT_S = 0.5  # doubled at each try: 0.5 to 16 s, some 30 s in all
@@ -27,7 +38,7 @@ LONGEST_WAIT_S = 60.0
 TOP_LOGPROBS = 20  # the most that the interface allows
 
 
-class EndpointModel:
+class EndpointModel(LanguageModel):
     """The model `model` served at `url` (which ends in `/v1` by custom).
 
     Without `model` the server is asked for its list, of which the first is taken.
@@ -57,61 +68,53 @@ class EndpointModel:
         self._model = model or self._first_model()
         self.name = f"{self._model}@{urlsplit(self.url).netloc.rpartition('@')[2]}"
 
-    def complete(
-        self,
-        prompts: Sequence[str],
-        *,
-        system: str = "",
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        json_schema: JsonSchema | None = None,
-        progress: Progress | None = None,
-    ) -> list[Reply]:
-        """A text for each prompt."""
-        asked: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-        if json_schema is not None:
-            schema = {"name": "reply", "schema": json_schema, "strict": True}
-            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return self._ask_all(prompts, system, asked, lambda body: _written(body, json_schema is not None), progress)
+    def ask(self, requests: Iterable[Request | None]) -> Flight:
+        """Replies as they come; draws `concurrency` requests to send and up to LOOK_AHEAD more to put them in order.
 
-    def choose(
-        self, prompts: Sequence[str], options: Sequence[str], *, system: str = "", progress: Progress | None = None
-    ) -> list[Reply]:
-        """The probability of each option among the options, from the first token's logprobs.
-
-        The server names only its 20 likeliest tokens: an option not among them has probability 0, and a prompt
-        with no option among them is "malformed".
+        `choose` reads the first token's logprobs, of which the server names only the 20 likeliest: an option not among
+        them has probability 0, and a prompt with no option among them is "malformed".
         """
-        asked = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
-        return self._ask_all(prompts, system, asked, lambda body: _chosen(body, options), progress)
-
-    def _ask_all(
-        self,
-        prompts: Sequence[str],
-        system: str,
-        asked: dict[str, Any],
-        read: Callable[[dict[str, Any]], Reply],
-        progress: Progress | None,
-    ) -> list[Reply]:
-        before = [{"role": "system", "content": system}] if system else []
-
-        def ask(prompt: str) -> Reply:
-            messages = [*before, {"role": "user", "content": prompt}]
-            return self._ask({"model": self._model, "messages": messages, **asked}, read)
-
-        replies = []
+        source = handed_over(requests)
+        places: dict[Future[Reply], int] = {}
+        stopped = threading.Event()
         pool = ThreadPoolExecutor(self._concurrency)
+        has_ended = False
         try:
-            for reply in pool.map(ask, prompts):
-                replies.append(reply)
-                if progress is not None:
-                    progress(len(replies))
+            while True:
+                while not has_ended and len(places) < self._concurrency:
+                    try:
+                        item = next(source)
+                    except StopIteration:
+                        has_ended = True
+                        break
+                    if item is None:
+                        break
+                    places[pool.submit(self._ask, item[1], stopped)] = item[0]
+                if not places:
+                    if has_ended:
+                        return
+                    raise ValueError(NOTHING_UNDER_WAY)
+                for future in wait(places, return_when=FIRST_COMPLETED).done:
+                    yield places.pop(future), future.result()
         finally:
+            stopped.set()
             pool.shutdown(cancel_futures=True)
-        return replies
 
-    def _ask(self, payload: dict[str, Any], read: Callable[[dict[str, Any]], Reply]) -> Reply:
+    def _payload(self, request: Request) -> dict[str, Any]:
+        before = [{"role": "system", "content": request.system}] if request.system else []
+        messages = [*before, {"role": "user", "content": request.prompt}]
+        payload: dict[str, Any] = {"model": self._model, "messages": messages}
+        if request.options:
+            return payload | {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        payload |= {"max_tokens": request.max_tokens, "temperature": request.temperature, "seed": request.sample}
+        if request.json_schema is not None:
+            schema = {"name": "reply", "schema": request.json_schema, "strict": True}
+            payload["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return payload
+
+    def _ask(self, request: Request, stopped: threading.Event) -> Reply:
+        payload = self._payload(request)
+        started = time.perf_counter()
         for attempt in range(NUM_TRIES):
             response = None
             try:
@@ -121,9 +124,9 @@ class EndpointModel:
                 if isinstance(error, httpx.ConnectError) and attempt == NUM_TRIES - 1:
                     raise RuntimeError(f"no server answers at {self.url}: {error}") from error
             if response is not None and response.status_code != 429 and response.status_code < 500:
-                return self._read(response, read)
-            if attempt < NUM_TRIES - 1:
-                time.sleep(self._wait_s(attempt, response))
+                return replace(self._read(response, request), seconds=round(time.perf_counter() - started, 4))
+            if attempt < NUM_TRIES - 1 and stopped.wait(self._wait_s(attempt, response)):
+                break  # nobody waits for the reply any more
         return failed("timed_out")
 
     def _wait_s(self, attempt: int, response: httpx.Response | None) -> float:
@@ -132,7 +135,7 @@ class EndpointModel:
         asked = response.headers.get("Retry-After", "") if response is not None else ""
         return min(max(wait, float(asked)) if asked.isdigit() else wait, LONGEST_WAIT_S)
 
-    def _read(self, response: httpx.Response, read: Callable[[dict[str, Any]], Reply]) -> Reply:
+    def _read(self, response: httpx.Response, request: Request) -> Reply:
         if response.status_code in (401, 403, 404):
             raise RuntimeError(
                 f"{self.url} refuses model {self._model!r}: {response.status_code} {response.text[:200]!r} "
@@ -142,7 +145,10 @@ class EndpointModel:
             # Servers word it differently; OpenAI and vLLM both name the context length.
             return failed("too_long" if "context" in response.text and "length" in response.text else "refused")
         try:
-            return read(response.json())
+            body = response.json()
+            return (
+                _chosen(body, request.options) if request.options else _written(body, request.json_schema is not None)
+            )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             return failed("malformed", text=response.text[:2_000])
 

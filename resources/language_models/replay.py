@@ -1,9 +1,9 @@
 """The replay cache: whatever a model answered once is read from `model_replies` instead of being asked again.
 
 In: any language model, the lake, the version of the prompt. Out: the same Replies, to the token counts, so that a
-re-run writes the same rows; `usage` counts only what was really asked. Costs one scan of the cache's keys a call.
-Replies are appended every CHUNK prompts: a killed run asks only the rest. Not kept are time-outs, which may pass,
-and prompts that are too long, which are found without the model and depend on its settings.
+re-run writes the same rows; `usage` counts only what was really asked. What is missing is asked in one flight, however
+much of it there is; replies are saved as they come: a killed run asks only the rest. Not kept are time-outs, which may
+pass, and prompts that are too long or over the budget, which depend on the model's settings.
 """
 
 from __future__ import annotations
@@ -11,175 +11,170 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-import polars as pl
+from resources.language_models.kept import KeptReplies, ReplyStore
+from resources.language_models.protocol import NOTHING_UNDER_WAY, Flight, LanguageModel, Reply, Request, Usage
 
-from resources.language_models.protocol import JsonSchema, LanguageModel, Progress, Reply, Usage
-from tier_tables import table
-
-TABLE = "model_replies"
-CHUNK = 256  # prompts between two commits
-NOT_KEPT = ("timed_out", "too_long")
+# Requests looked up at a time: the least, while the model is asked, and the most, while all of them are known.
+LEAST_LOT, MOST_LOT = 64, 8_192
 
 
-class ReplyStore(Protocol):
-    """What is needed of the lake."""
-
-    def scan(self, name: str) -> pl.LazyFrame: ...
-
-    def append(self, name: str, rows: pl.DataFrame) -> int: ...
-
-
-class Replayed:
-    """`model` behind the cache in `lake`; `prompt_version` names the prompt's text and enters every key.
+class Replayed(LanguageModel):
+    """`model` behind the cache in `lake`; `prompt_version` names the prompt of requests that name none.
 
     `usage` adds up over the calls since construction.
     """
 
-    def __init__(self, model: LanguageModel, lake: ReplyStore, prompt_version: str) -> None:
+    def __init__(self, model: LanguageModel, lake: ReplyStore, prompt_version: str = "") -> None:
         self.name = model.name
+        self.price = model.price
         self.prompt_version = prompt_version
         self.usage = Usage()
         self._model = model
         self._lake = lake
 
-    def complete(
-        self,
-        prompts: Sequence[str],
-        *,
-        system: str = "",
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        json_schema: JsonSchema | None = None,
-        progress: Progress | None = None,
-    ) -> list[Reply]:
-        """As the model's `complete`; another `seed` is another sample. At temperature 0 the seed changes nothing."""
-        parameters = {
-            "call": "complete",
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "seed": seed if temperature > 0 else 0,
-            "json_schema": json_schema,
-        }
+    def ask(self, requests: Iterable[Request | None]) -> Flight:
+        """As the model's `ask`; another `sample` is another request, but at temperature 0.
 
-        def ask(missing: Sequence[str], on_progress: Progress) -> list[Reply]:
-            return self._model.complete(
-                missing,
-                system=system,
-                max_tokens=max_tokens,
-                temperature=temperature,
-                seed=seed,
-                json_schema=json_schema,
-                progress=on_progress,
-            )
+        Draws as far ahead as the model does and LEAST_LOT requests more, up to MOST_LOT while all of them are known.
+        """
+        flight = _Flight(self, self._model, KeptReplies(self._lake, self.name), requests)
+        replies = flight.replies()
+        try:
+            while True:
+                started = time.monotonic()
+                try:
+                    found = next(replies, None)
+                finally:
+                    self.usage += Usage(seconds=time.monotonic() - started)
+                if found is None:
+                    return
+                yield found
+        finally:
+            replies.close()
 
-        return self._replies(prompts, system, parameters, ask, progress)
-
-    def choose(
-        self, prompts: Sequence[str], options: Sequence[str], *, system: str = "", progress: Progress | None = None
-    ) -> list[Reply]:
-        """As the model's `choose`."""
-
-        def ask(missing: Sequence[str], on_progress: Progress) -> list[Reply]:
-            return self._model.choose(missing, options, system=system, progress=on_progress)
-
-        return self._replies(prompts, system, {"call": "choose", "options": list(options)}, ask, progress)
-
-    def _replies(
-        self,
-        prompts: Sequence[str],
-        system: str,
-        parameters: dict[str, Any],
-        ask: Callable[[Sequence[str], Progress], list[Reply]],
-        progress: Progress | None,
-    ) -> list[Reply]:
-        started = time.monotonic()
-        said = {"model": self.name, "prompt_version": self.prompt_version, "system": system, "parameters": parameters}
-        keys = _keys(said, prompts)
-        known = self._known(keys)
-        missing: dict[str, str] = {}  # key -> prompt: one that stands twice is asked once
-        for key, prompt in zip(keys, prompts, strict=True):
-            if key not in known:
-                missing[key] = prompt
-        num_replayed = sum(key in known for key in keys)
-        report = progress or _silent
-        report(num_replayed)
-        todo = list(missing.items())
-        for start in range(0, len(todo), CHUNK):
-            chunk = todo[start : start + CHUNK]
-            replies = ask([prompt for _, prompt in chunk], _shifted(report, num_replayed + start))
-            if len(replies) != len(chunk):
-                raise RuntimeError(f"{self.name} gave {len(replies)} replies to {len(chunk)} prompts")
-            fresh = {key: reply for (key, _), reply in zip(chunk, replies, strict=True)}
-            self._keep(fresh)
-            known |= fresh
-            self.usage += _usage(replies)
-        report(len(prompts))
-        # A prompt that stands twice counts as replayed the second time.
-        num_replayed = len(prompts) - len(todo)
-        self.usage += Usage(num_replayed=num_replayed, seconds=time.monotonic() - started)
-        return [known[key] for key in keys]
-
-    def _known(self, keys: Sequence[str]) -> dict[str, Reply]:
-        """What the cache holds of these keys."""
-        columns = ("key", "text", "probabilities", "error", "prompt_tokens", "output_tokens", "seconds")
-        wanted = pl.LazyFrame({"key": pl.Series(keys, dtype=pl.String)}).unique()
-        rows = self._lake.scan(TABLE).select(columns).join(wanted, on="key", how="semi").collect()
-        return {
-            key: Reply(text, None if shares is None else tuple(shares), error, num_prompt, 0, num_output, seconds)
-            for key, text, shares, error, num_prompt, num_output, seconds in rows.iter_rows()
-        }
-
-    def _keep(self, replies: dict[str, Reply]) -> None:
-        rows = [
-            {
-                "key": key,
-                "model": self.name,
-                "prompt_version": self.prompt_version,
-                "text": reply.text,
-                "probabilities": reply.probabilities,
-                "error": reply.error,
-                "prompt_tokens": reply.prompt_tokens,
-                "output_tokens": reply.output_tokens,
-                "seconds": reply.seconds,
+    def key(self, request: Request) -> str:
+        """The request's key: hash(model, prompt version, system, parameters, prompt)."""
+        if request.options:
+            parameters: dict[str, Any] = {"call": "choose", "options": list(request.options)}
+        else:
+            parameters = {
+                "call": "complete",
+                "max_tokens": request.max_tokens,
+                "temperature": request.temperature,
+                "seed": request.sample if request.temperature > 0 else 0,
+                "json_schema": request.json_schema,
             }
-            for key, reply in replies.items()
-            if reply.error not in NOT_KEPT
-        ]
-        if rows:
-            self._lake.append(TABLE, pl.DataFrame(rows, schema=table(TABLE).schema))
+        said = {
+            "model": self.name,
+            "prompt_version": request.prompt_version or self.prompt_version,
+            "system": request.system,
+            "parameters": parameters,
+        }
+        # JSON keeps the parts apart: no two different sets of parts are the same bytes.
+        digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16)
+        digest.update(b"\0" + request.prompt.encode())
+        return digest.hexdigest()
 
 
-def _keys(said: dict[str, Any], prompts: Sequence[str]) -> list[str]:
-    """hash(model, prompt version, system, parameters, prompt) of each prompt."""
-    # JSON keeps the parts apart: no two different sets of parts are the same bytes.
-    common = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16)
-    keys = []
-    for prompt in prompts:
-        digest = common.copy()
-        digest.update(b"\0" + prompt.encode())
-        keys.append(digest.hexdigest())
-    return keys
+class _Flight:
+    """One call of `ask`: requests drawn in lots; known ones answered from the cache, missing ones by the model."""
 
+    def __init__(
+        self, replayed: Replayed, model: LanguageModel, kept: KeptReplies, requests: Iterable[Request | None]
+    ) -> None:
+        self._replayed = replayed
+        self._model = model
+        self._kept = kept
+        self._source = iter(requests)
+        self._num_drawn = 0
+        self._lot_size = LEAST_LOT
+        self._has_ended = False
+        self._known: deque[tuple[int, Reply]] = deque()  # to be yielded
+        self._missing: deque[tuple[str, Request]] = deque()  # to be handed to the model
+        self._under_way: dict[int, tuple[str, Request]] = {}  # by the model's places
+        self._places: dict[str, list[int]] = {}  # of each key that is missing or under way
 
-def _silent(num_done: int) -> None:
-    """No one watches."""
+    def replies(self) -> Flight:
+        """The replies with their places; what came is saved however it ends."""
+        asked = self._model.ask(self._handed())
+        try:
+            while True:
+                while self._known:
+                    yield self._known.popleft()
+                if not self._missing and not self._under_way:
+                    if self._draw():
+                        continue
+                    if self._has_ended:
+                        return
+                    raise ValueError(NOTHING_UNDER_WAY)
+                found = next(asked, None)
+                if found is None:
+                    raise RuntimeError(f"{self._replayed.name} gave no reply to {len(self._under_way)} requests")
+                yield from self._answered(*found)
+                self._kept.save_if_due()
+        finally:
+            self._kept.save()
+            asked.close()
 
+    def _answered(self, place: int, reply: Reply) -> Iterator[tuple[int, Reply]]:
+        key, request = self._under_way.pop(place)
+        self._kept.keep(key, request.prompt_version or self._replayed.prompt_version, reply)
+        places = self._places.pop(key)
+        self._replayed.usage += self._cost(reply) + Usage(num_replayed=len(places) - 1)
+        for one in places:
+            yield one, reply
 
-def _shifted(progress: Progress, num_before: int) -> Progress:
-    """`progress` of a later part: what was done before it counts as well."""
-    return lambda num_done: progress(num_before + num_done)
+    def _cost(self, reply: Reply) -> Usage:
+        # A prompt that is too long, or over the budget, never reached the model.
+        if reply.error in ("too_long", "over_budget"):
+            return Usage()
+        cost = self._replayed.price.of(reply.prompt_tokens, reply.output_tokens)
+        cached = reply.cached_prompt_tokens
+        return Usage(reply.prompt_tokens, cached, reply.output_tokens, num_asked=1, cost=cost)
 
+    def _handed(self) -> Iterator[Request | None]:
+        """The missing requests, as the model draws them; None where what is known has to be yielded first."""
+        num_handed = 0
+        while True:
+            while self._missing:
+                key, request = self._missing.popleft()
+                self._under_way[num_handed] = (key, request)
+                num_handed += 1
+                yield request
+            if len(self._known) >= MOST_LOT or not self._draw():
+                if self._has_ended:
+                    return
+                yield None
 
-def _usage(replies: Sequence[Reply]) -> Usage:
-    # A prompt that is too long never reached the model.
-    asked = [r for r in replies if r.error != "too_long"]
-    return Usage(
-        prompt_tokens=sum(r.prompt_tokens for r in asked),
-        cached_prompt_tokens=sum(r.cached_prompt_tokens for r in asked),
-        output_tokens=sum(r.output_tokens for r in asked),
-        num_asked=len(asked),
-    )
+    def _draw(self) -> bool:
+        """Draw a lot and look it up; False where there was none."""
+        lot: list[tuple[int, str, Request]] = []
+        while len(lot) < self._lot_size and not self._has_ended:
+            try:
+                request = next(self._source)
+            except StopIteration:
+                self._has_ended = True
+                break
+            if request is None:
+                break
+            lot.append((self._num_drawn, self._replayed.key(request), request))
+            self._num_drawn += 1
+        known = self._kept.find([key for _, key, _ in lot])
+        num_known = 0
+        for place, key, request in lot:
+            if key in known:
+                num_known += 1
+                self._known.append((place, known[key]))
+            elif key in self._places:
+                self._places[key].append(place)  # asked once, answered twice
+            else:
+                self._places[key] = [place]
+                self._missing.append((key, request))
+        self._replayed.usage += Usage(num_replayed=num_known)
+        if lot:
+            self._lot_size = min(self._lot_size * 2, MOST_LOT) if num_known == len(lot) else LEAST_LOT
+        return bool(lot)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from resources.language_models.protocol import JsonSchema, Progress, Reply, failed, to_shares
+from resources.language_models.protocol import (
+    NOTHING_UNDER_WAY,
+    Flight,
+    LanguageModel,
+    Reply,
+    Request,
+    failed,
+    to_shares,
+)
+
+WINDOW = 4
 
 
-class ScriptedModel:
+class ScriptedModel(LanguageModel):
     """Answers `answer(prompt)` and chooses by the weights `choice(prompt, options)`; `prompts` keeps what was asked.
 
-    An answer that is one of the errors with a leading "!", such as "!timed_out", becomes that error.
+    An answer that is one of the errors with a leading "!", such as "!timed_out", becomes that error. As with an
+    engine, `window` requests are under way at a time, and replies come in another order than the requests.
     """
 
     name = "scripted@1"
@@ -19,51 +30,47 @@ class ScriptedModel:
         self,
         answer: Callable[[str], str] = lambda prompt: prompt,
         choice: Callable[[str, Sequence[str]], Sequence[float]] = lambda prompt, options: [1.0] * len(options),
+        window: int = WINDOW,
     ) -> None:
         self._answer = answer
         self._choice = choice
+        self._window = window
         self.prompts: list[str] = []
 
-    def complete(
-        self,
-        prompts: Sequence[str],
-        *,
-        system: str = "",
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        json_schema: JsonSchema | None = None,
-        progress: Progress | None = None,
-    ) -> list[Reply]:
-        """The scripted answers, cut to `max_tokens` words."""
-        replies = []
-        for prompt in self._asked(prompts, progress):
-            text = self._answer(prompt)
-            words = text.split()
-            if text.startswith("!"):
-                replies.append(failed(text[1:], _words(system, prompt)))
-            elif not words:
-                replies.append(failed("empty", _words(system, prompt)))
+    def ask(self, requests: Iterable[Request | None]) -> Flight:
+        """The scripted replies, cut to `max_tokens` words; draws `window` requests ahead of them."""
+        source = iter(requests)
+        under_way: list[tuple[int, Request]] = []
+        num_drawn, has_ended = 0, False
+        while True:
+            while not has_ended and len(under_way) < self._window:
+                try:
+                    request = next(source)
+                except StopIteration:
+                    has_ended = True
+                    break
+                if request is None:
+                    break
+                self.prompts.append(request.prompt)
+                under_way.append((num_drawn, request))
+                num_drawn += 1
+            if under_way:
+                place, request = under_way.pop(len(under_way) // 2)
+                yield place, self._reply(request)
+            elif has_ended:
+                return
             else:
-                cut = text if len(words) <= max_tokens else " ".join(words[:max_tokens])
-                replies.append(Reply(cut, None, None, _words(system, prompt), 0, min(len(words), max_tokens)))
-        return replies
+                raise ValueError(NOTHING_UNDER_WAY)
 
-    def choose(
-        self, prompts: Sequence[str], options: Sequence[str], *, system: str = "", progress: Progress | None = None
-    ) -> list[Reply]:
-        """The scripted weights as probabilities."""
-        return [
-            Reply(None, to_shares(self._choice(p, options)), None, _words(system, p), 0, 1)
-            for p in self._asked(prompts, progress)
-        ]
-
-    def _asked(self, prompts: Sequence[str], progress: Progress | None) -> Sequence[str]:
-        self.prompts += prompts
-        if progress is not None:
-            progress(len(prompts))
-        return prompts
-
-
-def _words(system: str, prompt: str) -> int:
-    return len(system.split()) + len(prompt.split())
+    def _reply(self, request: Request) -> Reply:
+        num_read = len(request.system.split()) + len(request.prompt.split())
+        if request.options:
+            return Reply(None, to_shares(self._choice(request.prompt, request.options)), None, num_read, 0, 1)
+        text = self._answer(request.prompt)
+        words = text.split()
+        if text.startswith("!"):
+            return failed(text[1:], num_read)
+        if not words:
+            return failed("empty", num_read)
+        cut = text if len(words) <= request.max_tokens else " ".join(words[: request.max_tokens])
+        return Reply(cut, None, None, num_read, 0, min(len(words), request.max_tokens))

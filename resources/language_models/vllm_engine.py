@@ -1,8 +1,8 @@
 """vLLM in this process, on the GPU where there is one, else on the CPU: one engine a process, shared by every step.
 
-In: prompts. Out: a Reply each, in order. Nothing of vLLM is imported, and no engine started, before a prompt has to
-be asked, so that replayed replies cost neither. Starting takes some 15 s for the bundled model on two idle cores.
-In one process (VLLM_ENABLE_V1_MULTIPROCESSING=0) vLLM takes all cores by itself; its thread binding
+In: requests. Out: a Reply each, as they finish. Nothing of vLLM is imported, and no engine started, before a prompt
+has to be asked, so that replayed replies cost neither. Starting takes some 15 s for the bundled model on two idle
+cores. In one process (VLLM_ENABLE_V1_MULTIPROCESSING=0) vLLM takes all cores by itself; its thread binding
 (VLLM_CPU_OMP_THREADS_BIND) concerns worker processes only.
 """
 
@@ -11,24 +11,39 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import json
 import math
 import os
 import re
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from resources.language_models.protocol import JsonSchema, Progress, Reply, failed, to_shares
+from resources.language_models.look_ahead import handed_over, in_lots
+from resources.language_models.protocol import (
+    NOTHING_UNDER_WAY,
+    Flight,
+    LanguageModel,
+    Reply,
+    Request,
+    failed,
+    to_shares,
+)
 from resources.torch_environment import set_environment
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
 
-# Requests waiting in the engine at a time: enough to fill every batch, few enough that a million prompts fit.
+# Requests in the engine at a time: enough to fill every batch, few enough that a million prompts fit.
 WINDOW = 512
+# Prompts turned into tokens at a time: enough to share the work on what all begin with, few enough not to hold it up.
+ENCODED_AT_ONCE = 64
+MOST_PARAMS = 4_096  # different samplings remembered
 # Memory of the key-value cache on the CPU; 46k tokens of the bundled model.
 CPU_CACHE_BYTES = 1 << 30
 # What follows a head of prompts that is encoded once: enough for a tokenizer to split at the head's end alike in all.
@@ -40,7 +55,7 @@ _ENGINES: dict[tuple[str, int], LLM] = {}
 _LOCK = threading.RLock()
 
 
-class VllmModel:
+class VllmModel(LanguageModel):
     """The model in the folder that `find_folder` gives, known as `name`.
 
     A prompt and its reply have at most `max_model_len` tokens together.
@@ -54,38 +69,60 @@ class VllmModel:
         self.max_model_len = max_model_len
         self._find_folder = find_folder
 
-    def complete(
-        self,
-        prompts: Sequence[str],
-        *,
-        system: str = "",
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        json_schema: JsonSchema | None = None,
-        progress: Progress | None = None,
-    ) -> list[Reply]:
-        """A text for each prompt; a prompt that leaves no room for `max_tokens` is "too_long"."""
-        settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
-        if temperature > 0:
-            settings["seed"] = seed
-        outputs = self._ask(prompts, system, settings, json_schema, progress)
-        return [_written(o, json_schema is not None) if not isinstance(o, Reply) else o for o in outputs]
+    def ask(self, requests: Iterable[Request | None]) -> Flight:
+        """Replies as they finish; a prompt that leaves no room for `max_tokens` is "too_long".
 
-    def choose(
-        self, prompts: Sequence[str], options: Sequence[str], *, system: str = "", progress: Progress | None = None
-    ) -> list[Reply]:
-        """The probability of each option as the reply's first token, among the options only.
+        WINDOW requests are in the engine, and up to LOOK_AHEAD more are drawn to put them in order.
 
         Raises:
-            ValueError: an option is not a single token, or stands twice.
+            ValueError: as every model; two options are the same token.
         """
+        waiting = self._encoded(requests)
+        flight: _Flight | None = None
+        has_ended = False
+        try:
+            while True:
+                while not has_ended and (flight is None or len(flight) < WINDOW):
+                    try:
+                        item = next(waiting)
+                    except StopIteration:
+                        has_ended = True
+                        break
+                    if item is None:
+                        break
+                    place, request, ids = item
+                    if len(ids) + request.max_tokens > self.max_model_len:
+                        yield place, failed("too_long", len(ids))
+                        continue
+                    # Only now: what is replayed, or does not fit, starts no engine.
+                    flight = flight or _Flight(engine(str(self._folder), self.max_model_len), self._option_ids)
+                    flight.add(place, request, ids)
+                if flight:
+                    yield from flight.finished()
+                elif has_ended:
+                    return
+                else:
+                    raise ValueError(NOTHING_UNDER_WAY)
+        finally:
+            if flight is not None:
+                flight.abort()
+
+    def _encoded(self, requests: Iterable[Request | None]) -> Iterator[tuple[int, Request, list[int]] | None]:
+        """Requests with their places and the token ids of their prompts, in the order to hand them over."""
+        for lot in in_lots(handed_over(requests), ENCODED_AT_ONCE):
+            for system, of_system in itertools.groupby(lot, key=lambda item: item[1].system):
+                items = list(of_system)
+                ids = self._token_ids([request.prompt for _, request in items], system)
+                for (place, request), prompt_ids in zip(items, ids, strict=True):
+                    yield place, request, prompt_ids
+            if not lot:
+                yield None
+
+    def _option_ids(self, options: Sequence[str]) -> list[int]:
         ids = [self._token(option) for option in options]
         if len(set(ids)) < len(ids):
             raise ValueError(f"options {list(options)} are not all different tokens under {self.name}")
-        settings = {"max_tokens": 1, "temperature": 0.0, "logprob_token_ids": ids, "detokenize": False}
-        outputs = self._ask(prompts, system, settings, None, progress)
-        return [_chosen(o, ids) if not isinstance(o, Reply) else o for o in outputs]
+        return ids
 
     @functools.cached_property
     def _folder(self) -> Path:
@@ -146,33 +183,6 @@ class VllmModel:
             if token in prompt:
                 prompt = prompt.replace(token, f"{token[:1]} {token[1:]}")
         return prompt
-
-    def _ask(
-        self,
-        prompts: Sequence[str],
-        system: str,
-        settings: dict[str, Any],
-        json_schema: JsonSchema | None,
-        progress: Progress | None,
-    ) -> list[RequestOutput | Reply]:
-        """vLLM's output for each prompt, or at once the Reply of one that does not fit."""
-        ids = self._token_ids(prompts, system)
-        room = self.max_model_len - settings["max_tokens"]
-        fits = [i for i, prompt_ids in enumerate(ids) if len(prompt_ids) <= room]
-        outputs: list[RequestOutput | Reply] = [failed("too_long", len(prompt_ids)) for prompt_ids in ids]
-        num_done = len(ids) - len(fits)
-        if progress is not None and num_done:
-            progress(num_done)
-        if fits:
-            llm = engine(str(self._folder), self.max_model_len)
-            params = _sampling_params(settings, json_schema)
-            with _LOCK:
-                for place, output in _finished(llm, [ids[i] for i in fits], params):
-                    outputs[fits[place]] = output
-                    num_done += 1
-                    if progress is not None:
-                        progress(num_done)
-        return outputs
 
 
 def shared_encode(encode: Callable[[Sequence[str]], list[list[int]]], texts: Sequence[str]) -> list[list[int]]:
@@ -264,60 +274,104 @@ def _llvmlite_hidden() -> Iterator[None]:
             sys.modules[name] = hidden
 
 
-def _sampling_params(settings: dict[str, Any], json_schema: JsonSchema | None) -> SamplingParams:
-    from vllm import SamplingParams
-    from vllm.sampling_params import StructuredOutputsParams
-
-    if json_schema is None:
-        return SamplingParams(**settings)
-    return SamplingParams(**settings, structured_outputs=StructuredOutputsParams(json=json_schema))
-
-
 _REQUEST_IDS = itertools.count()
+# Where the output of each request under way goes: a flight that steps the engine also moves those of other flights.
+_INBOXES: dict[str, deque[RequestOutput]] = {}
 
 
-def _finished(llm: LLM, prompts: Sequence[list[int]], params: SamplingParams) -> Iterator[tuple[int, RequestOutput]]:
-    """Each prompt's place and output, as they finish. Whatever is under way when the caller stops is aborted."""
-    places: dict[str, int] = {}
-    waiting = iter(enumerate(prompts))
-    try:
-        while True:
-            for place, ids in itertools.islice(waiting, WINDOW - len(places)):
-                request = f"lake-{next(_REQUEST_IDS)}"
-                places[request] = place
-                llm.llm_engine.add_request(request, {"prompt_token_ids": ids}, params)
-            if not places:
-                return
-            for output in cast("list[RequestOutput]", llm.llm_engine.step()):
-                if output.finished:
-                    yield places.pop(output.request_id), output
-    finally:
-        if places:
-            llm.llm_engine.abort_request(list(places))
+class _Flight:
+    """The requests of one call that are in the engine; true while there are any."""
+
+    def __init__(self, llm: LLM, option_ids: Callable[[Sequence[str]], list[int]]) -> None:
+        self._llm = llm
+        self._option_ids = functools.cache(option_ids)
+        self._params: dict[tuple[Any, ...], SamplingParams] = {}
+        self._under_way: dict[str, tuple[int, Request, float]] = {}
+        self._inbox: deque[RequestOutput] = deque()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def add(self, place: int, request: Request, ids: list[int]) -> None:
+        """Hand a request to the engine."""
+        params = self._sampling_params(request)
+        name = f"lake-{next(_REQUEST_IDS)}"
+        with _LOCK:
+            _INBOXES[name] = self._inbox
+            self._under_way[name] = (place, request, time.perf_counter())
+            self._llm.llm_engine.add_request(name, {"prompt_token_ids": ids}, params)
+
+    def finished(self) -> Iterator[tuple[int, Reply]]:
+        """Move the engine on by one step; what finished."""
+        with _LOCK:
+            if not self._inbox:
+                for output in self._llm.llm_engine.step():
+                    if output.finished:
+                        _INBOXES.pop(output.request_id).append(output)  # type: ignore[arg-type]
+        while self._inbox:
+            output = self._inbox.popleft()
+            place, request, started = self._under_way.pop(output.request_id)
+            yield place, self._reply(request, output, round(time.perf_counter() - started, 4))
+
+    def abort(self) -> None:
+        """End what is under way."""
+        with _LOCK:
+            if self._under_way:
+                self._llm.llm_engine.abort_request(list(self._under_way))
+            for name in self._under_way:
+                _INBOXES.pop(name, None)
+
+    def _reply(self, request: Request, output: RequestOutput, seconds: float) -> Reply:
+        if request.options:
+            return _chosen(output, self._option_ids(request.options), seconds)
+        return _written(output, request.json_schema is not None, seconds)
+
+    def _sampling_params(self, request: Request) -> SamplingParams:
+        seed = request.sample if request.temperature > 0 else None
+        schema = None if request.json_schema is None else json.dumps(request.json_schema)
+        key = (request.max_tokens, request.temperature, seed, schema, request.options)
+        if key not in self._params:
+            if len(self._params) >= MOST_PARAMS:
+                self._params.clear()
+            self._params[key] = self._made_params(request, seed, schema)
+        return self._params[key]
+
+    def _made_params(self, request: Request, seed: int | None, schema: str | None) -> SamplingParams:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        settings: dict[str, Any] = {"max_tokens": request.max_tokens, "temperature": request.temperature, "seed": seed}
+        if schema is not None:
+            settings["structured_outputs"] = StructuredOutputsParams(json=schema)
+        if request.options:
+            ids = self._option_ids(request.options)
+            settings |= {"max_tokens": 1, "temperature": 0.0, "logprob_token_ids": ids, "detokenize": False}
+        # Else every step would put together every unfinished text anew.
+        return SamplingParams(**settings, output_kind=RequestOutputKind.FINAL_ONLY)
 
 
-def _written(output: RequestOutput, is_json: bool) -> Reply:
+def _written(output: RequestOutput, is_json: bool, seconds: float) -> Reply:
     reply = output.outputs[0]
     prompt_tokens, cached = len(output.prompt_token_ids or ()), output.num_cached_tokens or 0
     num_output = len(reply.token_ids)
     if reply.finish_reason not in ("stop", "length"):
-        return Reply(None, None, "refused", prompt_tokens, cached, num_output)
+        return Reply(None, None, "refused", prompt_tokens, cached, num_output, seconds)
     if not reply.text.strip():
-        return Reply(None, None, "empty", prompt_tokens, cached, num_output)
+        return Reply(None, None, "empty", prompt_tokens, cached, num_output, seconds)
     # JSON cut off by max_tokens does not parse.
     error = "malformed" if is_json and reply.finish_reason == "length" else None
-    return Reply(reply.text, None, error, prompt_tokens, cached, num_output)
+    return Reply(reply.text, None, error, prompt_tokens, cached, num_output, seconds)
 
 
-def _chosen(output: RequestOutput, ids: Sequence[int]) -> Reply:
+def _chosen(output: RequestOutput, ids: Sequence[int], seconds: float) -> Reply:
     prompt_tokens, cached = len(output.prompt_token_ids or ()), output.num_cached_tokens or 0
     logprobs = output.outputs[0].logprobs
     if not logprobs:
-        return Reply(None, None, "refused", prompt_tokens, cached, 0)
+        return Reply(None, None, "refused", prompt_tokens, cached, 0, seconds)
     of_options = [logprobs[0][i].logprob for i in ids]
     best = max(of_options)
     probabilities = to_shares([math.exp(p - best) for p in of_options])
-    return Reply(None, probabilities, None, prompt_tokens, cached, len(output.outputs[0].token_ids))
+    return Reply(None, probabilities, None, prompt_tokens, cached, len(output.outputs[0].token_ids), seconds)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ from resources.lake import Lake
 from resources.language_models import Replayed, Usage, open_model
 from resources.language_models.endpoint import EndpointModel
 from resources.language_models.protocol import to_shares
-from resources.language_models.replay import CHUNK
 from resources.language_models.resource import GpuLanguageModel
 from resources.language_models.scripted import ScriptedModel
 from resources.language_models.vllm_engine import VllmModel, shared_encode
@@ -47,7 +46,9 @@ def test_to_shares_any_weights_sum_to_one_and_stay_close(weights) -> None:
 
 
 def test_usage_sum_adds_every_field() -> None:
-    assert Usage(1, 2, 3, 4, 5, 6.0) + Usage(10, 20, 30, 40, 50, 60.0) == Usage(11, 22, 33, 44, 55, 66.0)
+    assert Usage(1, 2, 3, 4, 5, 6.0, 7.0) + Usage(10, 20, 30, 40, 50, 60.0, 70.0) == Usage(
+        11, 22, 33, 44, 55, 66.0, 77.0
+    )
 
 
 def test_scripted_model_answers_in_order_and_errors_are_values() -> None:
@@ -116,22 +117,24 @@ def test_replayed_time_out_is_asked_again_and_refusal_is_not(lake) -> None:
     assert model.prompts == ["timed_out", "refused", "timed_out"]
 
 
-def test_replayed_killed_in_the_third_chunk_asks_only_the_rest(lake) -> None:
-    prompts = [f"p{i}" for i in range(3 * CHUNK)]
+def test_replayed_stopped_midway_keeps_what_was_answered(lake) -> None:
+    prompts = [f"p{i}" for i in range(700)]
 
     def dies(prompt: str) -> str:
-        if prompt == prompts[-1]:
+        if prompt == "p600":
             raise KeyboardInterrupt
         return prompt
 
+    first = Replayed(ScriptedModel(dies), lake, "edit@1")
     with pytest.raises(KeyboardInterrupt):
-        Replayed(ScriptedModel(dies), lake, "edit@1").complete(prompts, max_tokens=9)
+        first.complete(prompts, max_tokens=9)
     second = ScriptedModel()
     done: list[int] = []
     replies = Replayed(second, lake, "edit@1").complete(prompts, max_tokens=9, progress=done.append)
-    assert second.prompts == prompts[2 * CHUNK :]
+    assert len(second.prompts) == 700 - first.usage.num_asked
+    assert 600 - 4 <= first.usage.num_asked <= 600 + 4  # but what was under way
     assert [r.text for r in replies] == prompts
-    assert done == [2 * CHUNK, 3 * CHUNK, 3 * CHUNK]
+    assert done == list(range(1, 701))
 
 
 def test_replayed_no_prompts_gives_no_replies(lake) -> None:
