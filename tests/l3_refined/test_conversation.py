@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from resources.language_models.scripted import ScriptedModel
+from tests.l3_refined.test_refine import documents
+from tier_assets.l3_refined.refine import Settings, refine
+from tier_assets.l3_refined.task import Ask, Candidate, Passage
+from tier_assets.l3_refined.tasks.conversation import CONVERSATION, PROMPT, STYLES
+
+TEXT = (
+    "Queen Victoria opened the iron bridge over the Tay at Dundee on 20 June 1887. "
+    "The first bridge had been destroyed by a storm in 1879 while a train was crossing it. "
+    "Nobody on the train survived the fall."
+)
+PASSAGE = Passage("d", TEXT, 0, len(TEXT))
+ASKED = (
+    "Who opened the iron bridge over the Tay?",
+    "It was opened by Queen Victoria in 1887.",
+    "What happened to the first bridge?",
+    "A storm destroyed the first bridge in 1879.",
+)
+
+
+def asked(style: str) -> Ask:
+    return next(a for a in CONVERSATION.plan(PASSAGE) if a.style == style)
+
+
+def reply(style: str, *turns: str) -> str:
+    speakers = (STYLES[style].first, STYLES[style].second)
+    return json.dumps({"turns": [{"speaker": speakers[i % 2], "text": t} for i, t in enumerate(turns)]})
+
+
+def parsed(style: str, *turns: str) -> Candidate:
+    (candidate,) = CONVERSATION.parse(reply(style, *turns), PASSAGE, asked(style))
+    return candidate
+
+
+def changed(place: int, turn: str) -> tuple[str, ...]:
+    return (*ASKED[:place], turn, *ASKED[place + 1 :])
+
+
+# (turns of an interview, reason against them or None)
+INTERVIEWS = (
+    (ASKED, None),
+    (changed(1, "It was opened by Queen Victoria in 1888."), "new_number"),
+    (changed(1, "It was opened at Perth by Queen Victoria."), "new_name"),
+    (changed(0, "Who opened the iron bridge at Perth?"), "new_name"),
+    (changed(0, "Who opened the 12 iron bridges?"), "new_number"),
+    (changed(3, "No storm destroyed the first bridge in 1879."), "negation_changed"),
+    (changed(3, "A storm improved iron production and fashion."), "unsupported_claim"),
+    (changed(3, "Purple elephants often devour ripe bananas."), "invented_sentence"),
+    (changed(2, "Why did no elephant destroy the first bridge?"), None),  # a question states nothing
+    (changed(3, "It was opened by queen Victoria in 1887."), "turn_repeated"),
+    (changed(3, "..."), "empty_turn"),
+    (changed(2, "The first bridge was there."), "not_of_its_style"),
+    (changed(3, "What do you think?"), "not_of_its_style"),
+    (changed(3, "I'm sorry, but I cannot say more about the bridge."), "refusal"),
+    (changed(3, "Every fact they state is in the text of the bridge."), "prompt_echo"),
+)
+
+
+@pytest.mark.parametrize(("turns", "reason"), INTERVIEWS)
+def test_accept_of_interview_gives_the_reason_against_it(turns: tuple[str, ...], reason: str | None) -> None:
+    found = [r.reason for r in CONVERSATION.accept(parsed("interview", *turns), PASSAGE).reasons]
+    assert reason in found if reason else found == []
+
+
+def test_accept_of_passage_cut_into_turns_is_copied() -> None:
+    turns = (*(f"{s}." for s in TEXT.rstrip(".").split(". ")), "Nobody on the train survived.")
+    found = [r.reason for r in CONVERSATION.accept(parsed("two_professors", *turns), PASSAGE).reasons]
+    assert "copied" in found
+
+
+def test_accept_of_little_talk_tells_too_little() -> None:
+    turns = ("Who opened it?", "It was Queen Victoria.", "Who?", "Queen Victoria, it was Victoria.")
+    found = [r.reason for r in CONVERSATION.accept(parsed("interview", *turns), PASSAGE).reasons]
+    assert found == ["too_little_told"]
+
+
+def test_plan_of_prose_asks_for_every_style_in_a_form_of_its_own() -> None:
+    asks = CONVERSATION.plan(PASSAGE)
+    assert [a.style for a in asks] == list(STYLES) == list(PROMPT.styles)
+    assert len(STYLES) == 7
+    assert all(a.json_schema is not None and STYLES[a.style or ""].second in json.dumps(a.json_schema) for a in asks)
+    assert CONVERSATION.prompt.fill(asks[0].fill, asks[0].style).startswith(f"Text:\n{TEXT}\n\nWrite")
+    assert CONVERSATION.plan(Passage("d", "Name: a\nPlace: b", 0, 16)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "[]",
+        '{"turns": 3}',
+        reply("interview", *ASKED[:3]),
+        reply("interview", *ASKED, *ASKED[:3]),
+        reply("debate", *ASKED),
+        '{"turns": [1, 2, 3, 4]}',
+        reply("interview", *ASKED).replace("Expert", "Interviewer"),
+    ],
+)
+def test_parse_of_anything_but_turns_of_both_speakers_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"JSON|turn"):
+        CONVERSATION.parse(wrong, PASSAGE, asked("interview"))
+
+
+def test_parse_of_odd_turns_drops_the_last_which_nobody_answers() -> None:
+    candidate = parsed("interview", *ASKED, "Thank you?")
+    assert [m.content for m in candidate.turns] == list(ASKED)
+
+
+def test_refine_conversation_is_messages_and_text_with_the_names_of_the_speakers() -> None:
+    def answer(prompt: str) -> str:
+        return reply("teacher_student", *ASKED) if "a student and a teacher" in prompt else "{}"
+
+    settings = Settings(num_documents=1, num_passages=1, passage_tokens=128, min_passage_words=5, tasks=(CONVERSATION,))
+    found = refine(documents(d=TEXT), ScriptedModel(answer), settings)
+    (row,) = found.rows.to_dicts()
+    assert (row["style"], row["verification_level"]) == ("teacher_student", 1)
+    assert [m["role"] for m in row["messages"]] == ["user", "assistant"] * 2
+    assert [m["content"] for m in row["messages"]] == list(ASKED)
+    assert row["text"].startswith(f"Student: {ASKED[0]}\nTeacher: {ASKED[1]}\n")
+    assert found.verdicts["reason"].to_list() == ["malformed"] * 6

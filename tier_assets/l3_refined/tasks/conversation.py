@@ -1,0 +1,180 @@
+"""Task conversation: two people talk about a passage, in one of seven styles.
+
+In: a passage. Out: four to six turns, accepted where every turn is borne out by the passage, none is said twice, and
+the conversation is of its style as far as that can be checked: who asks, asks; who is asked, states something.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from algorithms import grounding
+from tier_assets.l3_refined.retelling import is_tellable, questions, repeated, statements, too_little, unsupported
+from tier_assets.l3_refined.task import (
+    Ask,
+    Candidate,
+    JsonSchema,
+    Judgement,
+    Message,
+    Passage,
+    Reason,
+    Task,
+    judged,
+    read_prompt,
+)
+from tier_assets.l3_refined.verify import copied, echo, language, ungrounded
+
+PROMPT: Final = read_prompt(Path(__file__).with_name("conversation.txt"))
+# A turn's JSON costs 13 tokens beside its words: eight turns of 20 words do not fit the task's tokens, six do.
+MIN_TURNS, MAX_TURNS = 4, 6
+MAX_WORDS: Final = 20
+MIN_COVERAGE: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Who speaks, the first speaker first. With `asks`, the first asks in every turn and the other never only asks."""
+
+    first: str
+    second: str
+    asks: bool
+
+
+# The first speaker is the record's user, so it is who asks, where one does: a model learns to answer.
+STYLES: Final = {
+    "teacher_student": Style("Student", "Teacher", asks=True),
+    "two_students": Style("Anna", "Ben", asks=False),
+    "two_professors": Style("Professor Adams", "Professor Brown", asks=False),
+    "interview": Style("Interviewer", "Expert", asks=True),
+    "problem_solving": Style("Asker", "Helper", asks=True),
+    "layman_expert": Style("Layman", "Expert", asks=True),
+    "debate": Style("Proponent", "Opponent", asks=False),
+}
+
+
+def schema(style: Style) -> JsonSchema:
+    """The form of a reply: turns of the two speakers in turn, each of 1 to MAX_WORDS words."""
+    speakers = [style.first, style.second] * (MAX_TURNS // 2)
+    turns = {"type": "array", "prefixItems": [_turn(s, style) for s in speakers], "items": False}
+    return {
+        "type": "object",
+        "properties": {"turns": turns | {"minItems": MIN_TURNS, "maxItems": MAX_TURNS}},
+        "required": ["turns"],
+        "additionalProperties": False,
+    }
+
+
+def _turn(speaker: str, style: Style) -> JsonSchema:
+    # The bound is on words because xgrammar 0.2 refuses long counts of characters. It reads the pattern on the raw
+    # JSON, so that quotation marks and backslashes are out.
+    end = r"\?" if style.asks and speaker == style.first else "[.!?]"
+    text = rf'^[^ "\\\n]+( [^ "\\\n]+){{0,{MAX_WORDS - 1}}}{end}$'
+    return {
+        "type": "object",
+        "properties": {"speaker": {"type": "string", "enum": [speaker]}, "text": {"type": "string", "pattern": text}},
+        "required": ["speaker", "text"],
+        "additionalProperties": False,
+    }
+
+
+SCHEMAS: Final = {name: schema(style) for name, style in STYLES.items()}
+
+
+def plan(passage: Passage) -> list[Ask]:
+    """One conversation in each style; nothing where the passage has no whole sentences."""
+    if not is_tellable(passage.text):
+        return []
+    return [Ask((("passage", passage.text),), style=name, json_schema=SCHEMAS[name]) for name in STYLES]
+
+
+def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
+    """The turns of a JSON reply, up to the last one of the second speaker: a closing word that nobody answers goes.
+
+    Raises:
+        ValueError: no JSON object whose `turns` are MIN_TURNS to MAX_TURNS objects with strings `speaker` and `text`,
+            the two speakers of the style in turn.
+    """
+    style = STYLES[ask.style or ""]
+    said = _turns(reply)
+    expected = [(style.first, style.second)[i % 2] for i in range(len(said))]
+    if [speaker for speaker, _ in said] != expected:
+        raise ValueError(f"the speakers are not {style.first} and {style.second} in turn")
+    if len(said) % 2:
+        said.pop()
+    turns = tuple(Message("user" if i % 2 == 0 else "assistant", text) for i, (_, text) in enumerate(said))
+    lines = [f"{speaker}: {text}" for speaker, text in said]
+    return [Candidate(turns[0].content, "\n".join(lines[1:]), "\n".join(lines), reply, passage.text, ask.style, turns)]
+
+
+def _turns(reply: str) -> list[tuple[str, str]]:
+    """Speaker and text of each turn.
+
+    Raises:
+        ValueError: the reply has not the form of the schema.
+    """
+    try:
+        fields = json.loads(reply)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    turns = fields.get("turns") if isinstance(fields, dict) else None
+    if not isinstance(turns, list) or not MIN_TURNS <= len(turns) <= MAX_TURNS:
+        raise ValueError(f"JSON without a list 'turns' of {MIN_TURNS} to {MAX_TURNS}")
+    found = []
+    for turn in turns:
+        if not isinstance(turn, dict) or not all(isinstance(turn.get(k), str) for k in ("speaker", "text")):
+            raise ValueError("a turn without strings 'speaker' and 'text'")
+        found.append((turn["speaker"], " ".join(turn["text"].split())))
+    return found
+
+
+def accept(candidate: Candidate, passage: Passage) -> Judgement:
+    """Level 1 where the passage bears out every turn and the turns make a conversation of the style."""
+    source = passage.text
+    turns = [turn.content for turn in candidate.turns]
+    whole = "\n".join(turns)
+    reasons = _form(turns, STYLES[candidate.style or ""])
+    reasons += copied(whole, source)
+    reasons += repeated(whole, source)
+    reasons += echo(whole, PROMPT, source)
+    reasons += _ungrounded(turns, source)
+    reasons += unsupported(whole, source)
+    reasons += too_little(whole, source, MIN_COVERAGE)
+    return judged(reasons)
+
+
+def _form(turns: list[str], style: Style) -> list[Reason]:
+    reasons = []
+    if any(not any(c.isalnum() for c in turn) for turn in turns):
+        reasons.append(Reason("empty_turn", "a turn without a word"))
+    folded = [grounding.fold(turn) for turn in turns]
+    again = [turn for i, turn in enumerate(folded) if turn in folded[:i]]
+    if again:
+        reasons.append(Reason("turn_repeated", again[0][:80]))
+    if style.asks:
+        silent = [turn for turn in turns[::2] if not questions(turn)] + [t for t in turns[1::2] if not statements(t)]
+        if silent:
+            reasons.append(Reason("not_of_its_style", silent[0][:80]))
+    return reasons
+
+
+def _ungrounded(turns: list[str], source: str) -> list[Reason]:
+    """What is wrong with the claims and with the whole, each reason once; a question may ask what nobody denies."""
+    german = language(source)[0] == "de"
+    found: dict[str, Reason] = {}
+    for turn in turns:
+        claim, question = "\n".join(statements(turn)), "\n".join(questions(turn))
+        reasons = ungrounded(claim, source) if claim else []
+        if question:
+            # German writes every noun like a name, and a question's nouns are its own.
+            asked = {"new_number", "new_quote", "refusal"} | (set() if german else {"new_name"})
+            reasons += [r for r in ungrounded(question, source) if r.reason in asked]
+        found |= {r.reason: r for r in reasons if r.reason not in found}
+    whole = [r for r in ungrounded("\n".join(turns), source) if r.reason == "other_language"]
+    return list(({r.reason: r for r in whole} | found).values())
+
+
+# Six turns of 20 words, 28 tokens, and 13 of JSON each.
+CONVERSATION: Final = Task("conversation", PROMPT, max_tokens=256, plan=plan, parse=parse, accept=accept)
