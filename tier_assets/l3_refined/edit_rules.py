@@ -26,11 +26,14 @@ _NAVIGATION: Final = re.compile(
 )
 # Ten: shorter rows of one mark underline headings in plain text and part tables.
 _RULER: Final = re.compile(r"\s*([-=_*~+#.])\1{9,}\s*")
-_EMPTY_QUOTE: Final = re.compile(r"[ \t]*(?:[>|] ?)+[ \t]*")
+_EMPTY_QUOTE: Final = re.compile(r"^[ \t]*(?:> ?)+[ \t]*$", re.MULTILINE)
 _HYPHENATED: Final = re.compile(r"(?<![\w-])([^\W\d_]+)-\n[ \t]*([^\W\d_]+)")
 _DOUBLED_SPACE: Final = re.compile(r"(?<=[^\W\d_][.!?])( {2,3})(?=[A-ZÄÖÜ\"“„(])")
 _ENTITY: Final = re.compile(r"&(?:amp|nbsp|quot|lt|gt|apos|mdash|ndash|hellip|rsquo|lsquo|rdquo|ldquo|#\d{2,5});")
-_TAG: Final = re.compile(r"</?(?:b|i|u|em|strong|font|span|br|p|div|center|a)(?: [^<>\n]{0,200})?/?>", re.IGNORECASE)
+_TAG: Final = re.compile(r"</?(?:b|i|u|em|strong|font|span|p|div|center|a)(?: [^<>\n]{0,200})?/?>", re.IGNORECASE)
+_BREAK: Final = re.compile(r"[ \t]*<br ?/?>[ \t]*\n?", re.IGNORECASE)
+# A text that speaks of tags means them.
+_ABOUT_TAGS: Final = re.compile(r"\b(?:tags?|elements?|html|xml|markup)\b|`", re.IGNORECASE)
 _SPACE_BEFORE_MARK: Final = re.compile(r"(?<=[^\W\d_]) (?=[,;](?:\s|$))")
 _CODE: Final = re.compile(
     r"```|^(?: {4,}|\t)\S.*[;{}()=]|[;{}]$|^\s*(?:def|class|import|return|#include)\b", re.MULTILINE
@@ -63,7 +66,7 @@ def _repeated(line: str, above: str) -> bool:
     return line.strip() == above.strip() and len(line.split()) >= MIN_REPEATED_WORDS
 
 
-def _hyphenation(text: str) -> Iterator[Operation]:
+def hyphenation(text: str) -> Iterator[Operation]:
     """A word parted at a line's end is joined where the passage has it whole, or with its hyphen."""
     known = set(re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", text))
     for match in _HYPHENATED.finditer(text):
@@ -84,17 +87,24 @@ def _found(pattern: re.Pattern[str], new: Callable[[str], str]) -> Callable[[str
     return find
 
 
+def _mark_up(pattern: re.Pattern[str], new: str) -> Callable[[str], Iterator[Operation]]:
+    """Tags left in a text that does not speak of tags."""
+    found = _found(pattern, lambda old: new)
+    return lambda text: iter(()) if _ABOUT_TAGS.search(_TAG.sub(" ", text)) else found(text)
+
+
 LINE_RULES: Final = (
     LineRule("navigation_line", _navigation),
     LineRule("ruler_line", lambda line, above: bool(_RULER.fullmatch(line))),
-    LineRule("empty_quote_line", lambda line, above: bool(_EMPTY_QUOTE.fullmatch(line))),
     LineRule("repeated_line", _repeated),
 )
 RULES: Final = (
-    Rule("broken_hyphenation", _hyphenation),
+    Rule("broken_hyphenation", hyphenation),
+    Rule("empty_quote", _found(_EMPTY_QUOTE, lambda old: "")),
     Rule("permalink_mark", _found(re.compile(r"(?<=\S)¶(?=\n|$)"), lambda old: "")),
     Rule("entity", _found(_ENTITY, lambda old: html.unescape(old).replace("\u00a0", " "))),
-    Rule("tag", _found(_TAG, lambda old: " " if old[1:3].lower() == "br" else "")),
+    Rule("line_break_tag", _mark_up(_BREAK, "\n")),
+    Rule("tag", _mark_up(_TAG, "")),
     Rule("doubled_space", _found(_DOUBLED_SPACE, lambda old: " ")),
     Rule("space_before_mark", _found(_SPACE_BEFORE_MARK, lambda old: "")),
 )

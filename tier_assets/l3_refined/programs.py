@@ -28,13 +28,17 @@ import polars as pl
 from algorithms import edit_programs
 from algorithms.edit_programs import Operation, tokens
 from algorithms.sentences import Span
-from tier_assets.l3_refined.task import Edit, JsonSchema, Passage
+from tier_assets.l3_refined.task import Edit, JsonSchema, Passage, Reason
 
 MODEL: Final = "model"
 # Of the characters that are no white space. Cleaning half of a passage's lines away is another text; the noise of a
 # passage of L1 (a menu, a signature, a repeated line) is under a quarter of it (read by eye on 200 passages).
 MAX_REMOVED_SHARE: Final = 0.25
-MAX_OPERATIONS: Final = 8
+MAX_OPERATIONS: Final = 6
+SHOWN_OPERATIONS: Final = 5
+RULES_STYLE: Final = "rules"  # of a record whose program holds rules' operations only
+# Reasons against a reply as a whole.
+WHOLE: Final = ("rewritten", "refusal", "undone")
 ALONE: Final = frozenset({"keep_all", "remove_all"})
 # Gives what speaks against an operation of a model, or None.
 Judge = Callable[[Edit, Passage], str | None]
@@ -55,15 +59,21 @@ def _form(operation: str, fields: dict[str, JsonSchema]) -> JsonSchema:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-# The grammar that a reply is held to.
+def _list_of(items: JsonSchema, most: int) -> JsonSchema:
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": most}
+
+
+_FORMS: Final = {name: _form(name, fields) for name, fields in _FIELDS.items()}
+# The grammar that a reply is held to: one of those that stand alone, or some of the others. The strings are not bound:
+# xgrammar 0.2 allows no escapes in a string of bounded length, and LaTeX is full of them.
 SCHEMA: Final[JsonSchema] = {
     "type": "object",
     "properties": {
         "operations": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": MAX_OPERATIONS,
-            "items": {"anyOf": [_form(name, fields) for name, fields in _FIELDS.items()]},
+            "anyOf": [
+                *(_list_of(form, 1) for name, form in _FORMS.items() if name in ALONE),
+                _list_of({"anyOf": [f for name, f in _FORMS.items() if name not in ALONE]}, MAX_OPERATIONS),
+            ]
         }
     },
     "required": ["operations"],
@@ -283,6 +293,21 @@ def by_rules(edits: Sequence[Edit]) -> bool:
     """Whether all that is applied comes from rules: then the record's model is `rule`."""
     done = applied(edits)
     return bool(done) and all(e.proposer != MODEL for e in done)
+
+
+def idle(edits: Sequence[Edit]) -> list[Reason]:
+    """Why a program did nothing: nothing was proposed, or nothing that may be done."""
+    if any(e.operation != "keep_all" for e in applied(edits)):
+        return []
+    refused = [e for e in edits if e.reason is not None]
+    if not refused:
+        return [Reason("unchanged", "the passage as it was")]
+    whole = [e.reason.partition(": ") for e in refused if e.reason and e.reason.startswith(WHOLE)]
+    if whole:
+        return [Reason(whole[0][0], whole[0][2])]
+    counts = Counter((e.reason or "").partition(":")[0] for e in refused)
+    shown = [f"{e.old[:20]!r} -> {e.new[:20]!r}" for e in refused[:SHOWN_OPERATIONS]]
+    return [Reason("no_safe_edit", ", ".join([*(f"{n} {reason}" for reason, n in sorted(counts.items())), *shown]))]
 
 
 def replay(passage_text: str, edits: pl.DataFrame, char_start: int) -> str:

@@ -39,7 +39,7 @@ _AFTER_COMMA: Final = word_set("and or but which who whose und oder aber sondern
 MAX_LINE_WORDS: Final = 3
 # A line of more words, or of this many that end as a sentence, states something; buttons and menus are shorter.
 STATEMENT_WORDS: Final = 12
-SENTENCE_WORDS: Final = 5
+SENTENCE_WORDS: Final = 3
 
 
 def refusal(edit: Edit, passage: Passage) -> str | None:
@@ -84,10 +84,16 @@ def loses(edit: Edit, passage: Passage) -> str | None:
     lost = grounding.missing_numbers(removed, rest)
     if lost:
         return f"loses_number: {', '.join(lost)}"
-    words = grounding.words(removed)
-    if len(words) > STATEMENT_WORDS or (len(words) >= SENTENCE_WORDS and not _runs_on(removed)):
+    if any(_states(line) for line in removed.split("\n")):
         return f"loses_statement: {removed[:60]!r}"
+    if removed.startswith("#") or _states(after.partition("\n")[0]):
+        return f"loses_heading: {removed[:60]!r}"
     return None
+
+
+def _states(line: str) -> bool:
+    words = grounding.words(line)
+    return len(words) > STATEMENT_WORDS or (len(words) >= SENTENCE_WORDS and not _runs_on(line))
 
 
 def _runs_on(text: str) -> bool:

@@ -11,8 +11,6 @@ operations of the kinds in `safe_edits`, and it is checked against the source li
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -22,14 +20,12 @@ from algorithms.edit_programs import Operation, align
 from tier_assets.l3_refined import edit_rules, programs
 from tier_assets.l3_refined.programs import MODEL, placed, validate
 from tier_assets.l3_refined.safe_edits import kind, refusal
-from tier_assets.l3_refined.task import Ask, Candidate, Edit, Judgement, Passage, Reason, Task, judged, read_prompt
+from tier_assets.l3_refined.task import Ask, Candidate, Edit, Judgement, Passage, Task, judged, read_prompt
 from tier_assets.l3_refined.verify import ungrounded
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("edit.txt"))
 # Below half, the reply is another text and what agrees is chance (read by eye on 50 replies).
 MIN_MATCHED_SHARE: Final = 0.5
-SHOWN_OPERATIONS: Final = 5
-RULES_STYLE: Final = "rules"
 
 
 def plan(passage: Passage) -> list[Ask]:
@@ -48,10 +44,11 @@ def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
     Raises:
         ValueError: a program that is not of the form asked for.
     """
-    proposed = programs.propose(reply, passage) if ask.style == "program" else read_off(reply.strip(), passage)
-    edits = validate([*edit_rules.propose(passage), *proposed], passage, refusal)
+    sure = edit_rules.propose(passage)
+    proposed = read_off(reply.strip(), passage) if ask.style == "text" else programs.propose(reply, passage)
+    edits = validate([*sure, *proposed], passage, refusal)
     text = programs.apply(passage, edits)
-    style = RULES_STYLE if programs.by_rules(edits) else ask.style
+    style = programs.RULES_STYLE if programs.by_rules(edits) else ask.style
     return [Candidate(passage.text, text, text, reply.strip(), passage.text, style, edits=tuple(edits))]
 
 
@@ -74,28 +71,8 @@ def _judged(operation: Operation, passage: Passage) -> Edit:
 
 def accept(candidate: Candidate, passage: Passage) -> Judgement:
     """Level 1 where at least one operation is done and the text states nothing that the passage does not."""
-    return judged(idle(candidate) + ungrounded(candidate.output, passage.text))
+    return judged(programs.idle(candidate.edits) + ungrounded(candidate.output, passage.text))
 
 
-def idle(candidate: Candidate) -> list[Reason]:
-    """Why a program did nothing: nothing was proposed, or nothing that could be done."""
-    if any(e.operation != "keep_all" for e in programs.applied(candidate.edits)):
-        return []
-    refused = [e for e in candidate.edits if e.reason is not None]
-    if not refused:
-        return [Reason("unchanged", "the passage as it was")]
-    whole = [e.reason.partition(": ") for e in refused if e.reason and e.reason.startswith(("rewritten", "refusal"))]
-    if whole:
-        return [Reason(whole[0][0], whole[0][2])]
-    return [Reason("no_safe_edit", _shown(refused))]
-
-
-def _shown(edits: Sequence[Edit]) -> str:
-    """The refused operations, counted by reason, and the first of them."""
-    counts = Counter((e.reason or "").partition(":")[0] for e in edits)
-    shown = [f"{e.old[:20]!r} -> {e.new[:20]!r}" for e in edits[:SHOWN_OPERATIONS]]
-    return ", ".join([*(f"{n} {reason}" for reason, n in sorted(counts.items())), *shown])
-
-
-# A passage's 128 tokens and room for what is written out; whatever follows is no edit.
-EDIT: Final = Task("edit", PROMPT, max_tokens=144, plan=plan, parse=parse, accept=accept)
+# A passage's 128 tokens and room for what is written out, or six operations; whatever follows is no edit.
+EDIT: Final = Task("edit", PROMPT, max_tokens=192, plan=plan, parse=parse, accept=accept)

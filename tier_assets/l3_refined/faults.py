@@ -1,0 +1,157 @@
+"""What is broken in a passage: formulae of LaTeX, encoding, words and lists that lost their lines.
+
+In: a text. Out: faults, each with its kind and the place where it shows. Code, in fences or between back-quotes, is
+not looked at. Signs of LaTeX are only read in a text that writes LaTeX: elsewhere a dollar is money. Cost: a few
+regular expressions and one pass over the formulae, about 1 MB/s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from algorithms.sentences import Span
+
+# Commands that cannot be words of the text when they stand in a formula without their back-slash.
+COMMANDS: Final = frozenset(
+    "frac dfrac tfrac sqrt sum prod int lim infty cdot cdots ldots dots times leq geq neq equiv approx cong pmod "
+    "mathbb mathrm mathcal mathbf textit textrm textbf overline langle rangle rightarrow leftarrow mapsto subset "
+    "subseteq setminus cup cap wedge otimes alpha beta gamma delta epsilon varepsilon theta kappa lambda mu nu xi "
+    "rho sigma tau phi varphi psi omega Gamma Delta Theta Lambda Sigma Phi Psi Omega forall exists partial "
+    "nabla".split()
+)
+_COMMAND: Final = re.compile(r"\\([A-Za-z]+)")
+_NAME: Final = re.compile(r"(?<![\\A-Za-z])([A-Za-z]+)")
+_CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+_DOLLAR: Final = re.compile(r"(?<!\\)\$\$?")
+_ENVIRONMENT: Final = re.compile(r"\\(begin|end)\{([A-Za-z]+\*?)\}")
+_BRACE: Final = re.compile(r"(?<!\\)[{}]")
+# Words that join prose; in a formula they only stand in \text{...}.
+_PROSE: Final = re.compile(r"(?<![\\A-Za-z])(?:the|is|are|of|and|for|with|that|which|we|where|has|then)(?![A-Za-z])")
+_IN_WORDS: Final = re.compile(r"\\(?:text|mbox|hbox|operatorname|mathop)[a-z]*\s*\{[^{}]*\}")
+_HYPHENATED: Final = re.compile(r"(?<![\w-])[^\W\d_]{2,}-\n[ \t]*[a-zäöüß]{2,}")
+_ITEM: Final = re.compile(r"(?:(?<=^)|(?<=\n)|(?<=[.;:,!?)\w] ))(\d{1,2})([.)]) (?=\S)")
+_QUOTED_PRINTABLE: Final = re.compile(
+    r"(?<=[^\W\d_.,!?])=(?:20|3D|2E|E[249]|F[6C]|DF|C4|D6|DC|A0|92|93|94)(?![0-9A-Fa-f])"
+)
+MIN_ITEMS: Final = 3
+MIN_COMMANDS: Final = 2
+
+
+class Fault(NamedTuple):
+    """Something broken: what, and where it shows."""
+
+    kind: str
+    start: int
+    end: int
+
+
+def faults(text: str) -> list[Fault]:
+    """All faults of `text`, in its order."""
+    readable = _CODE.sub(lambda m: " " * len(m.group()), text)
+    found = [f for find in (*FINDERS, *(LATEX_FINDERS if is_latex(readable) else ())) for f in find(readable)]
+    return sorted(found, key=lambda f: (f.start, f.end, f.kind))
+
+
+def is_latex(text: str) -> bool:
+    """Whether `text` writes formulae: two commands that are no words of Python or of paths."""
+    known = {m.group(1) for m in _COMMAND.finditer(text)} & (COMMANDS | {"begin", "end", "in", "mid", "pi", "left"})
+    return len(known) >= MIN_COMMANDS or (bool(known) and "$" in text)
+
+
+def formulae(text: str) -> list[Span]:
+    """What stands between one dollar, or pair of dollars, and the next of its kind; an unpaired last one opens none."""
+    spans: list[Span] = []
+    opened: tuple[str, int] | None = None
+    for mark in _DOLLAR.finditer(text):
+        if opened is None:
+            opened = (mark.group(), mark.end())
+        elif opened[0] == mark.group():
+            spans.append(Span(opened[1], mark.start()))
+            opened = None
+    return spans
+
+
+def _dollars(text: str) -> Iterator[Fault]:
+    """A dollar without its partner, or prose between two: then one before is missing."""
+    marks = list(_DOLLAR.finditer(text))
+    if sum(len(m.group()) for m in marks) % 2:
+        yield Fault("unpaired_dollar", marks[-1].start(), marks[-1].end())
+    for start, end in formulae(text):
+        inside = _IN_WORDS.sub(lambda m: " " * len(m.group()), text[start:end])
+        if _PROSE.search(inside) or "\n\n" in inside:
+            yield Fault("prose_in_formula", start, end)
+
+
+def _braces(text: str) -> Iterator[Fault]:
+    """Braces without partner in a formula; without formulae, in the whole text."""
+    for start, end in formulae(text) or [Span(0, len(text))]:
+        opened: list[int] = []
+        for match in _BRACE.finditer(text, start, end):
+            if match.group() == "{":
+                opened.append(match.start())
+            elif opened:
+                opened.pop()
+            else:
+                yield Fault("unpaired_brace", match.start(), match.end())
+        yield from (Fault("unpaired_brace", at, at + 1) for at in opened)
+
+
+def _environments(text: str) -> Iterator[Fault]:
+    opened: list[tuple[str, int, int]] = []
+    for match in _ENVIRONMENT.finditer(text):
+        word, name = match.groups()
+        if word == "begin":
+            opened.append((name, match.start(), match.end()))
+        elif opened and opened[-1][0] == name:
+            opened.pop()
+        else:
+            yield Fault("unpaired_environment", match.start(), match.end())
+    yield from (Fault("unpaired_environment", start, end) for _, start, end in opened)
+
+
+def lost_backslashes(text: str) -> Iterator[Fault]:
+    """Names of commands in formulae, or before a brace, that have no back-slash."""
+    inside = formulae(text)
+    for match in _NAME.finditer(text):
+        in_formula = any(start <= match.start() < end for start, end in inside)
+        if match.group() in COMMANDS and (in_formula or text[match.end() : match.end() + 1] == "{"):
+            yield Fault("lost_backslash", match.start(), match.end())
+
+
+def _mojibake(text: str) -> Iterator[Fault]:
+    """Words in a wrong encoding, by ftfy's list of what never stands together."""
+    if text.isascii():
+        return
+    from ftfy.badness import is_bad
+
+    for match in re.finditer(r"\S+", text):
+        if not match.group().isascii() and is_bad(match.group()):
+            yield Fault("mojibake", match.start(), match.end())
+
+
+def run_on_items(text: str) -> Iterator[Fault]:
+    """Items 2, 3 ... of a numbered list that stand in one line with item 1."""
+    line_start = 0
+    for line in text.split("\n"):
+        items: list[re.Match[str]] = []
+        for match in _ITEM.finditer(line):
+            if int(match.group(1)) == len(items) + 1 and (not items or match.group(2) == items[0].group(2)):
+                items.append(match)
+        if len(items) >= MIN_ITEMS and "|" not in line:  # the cells of a table stay in their row
+            yield from (Fault("run_on_item", line_start + m.start(), line_start + m.end()) for m in items[1:])
+        line_start += len(line) + 1
+
+
+def _matches(kind: str, pattern: re.Pattern[str]) -> Callable[[str], Iterator[Fault]]:
+    return lambda text: (Fault(kind, m.start(), m.end()) for m in pattern.finditer(text))
+
+
+FINDERS: Final = (
+    _mojibake,
+    run_on_items,
+    _matches("broken_word", _HYPHENATED),
+    _matches("quoted_printable", _QUOTED_PRINTABLE),
+)
+LATEX_FINDERS: Final = (_dollars, _braces, _environments, lost_backslashes)
