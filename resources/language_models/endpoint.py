@@ -3,7 +3,10 @@
 In: requests. Out: a Reply each, as they come, at most `concurrency` under way at a time. 429, 5xx and time-outs are
 tried again with growing, jittered waits; what fails to the end is a value in its row. A wrong key, address or model,
 or a server that nobody can connect to, is an error at once, since no prompt could be asked. The key comes from
-LAKE_LLM_KEY, goes into the header and nowhere else. The server says its token counts; it sees the prompts.
+LAKE_LLM_KEY, goes into the header and nowhere else. The server says its token counts; it sees the prompts. Requests
+and tokens a minute, tokens and money in all are limited by LAKE_LLM_REQUESTS_PER_MINUTE, LAKE_LLM_TOKENS_PER_MINUTE,
+LAKE_LLM_MAX_TOKENS and LAKE_LLM_MAX_COST (at LAKE_LLM_PRICE): a request beyond the last two is "over_budget" and not
+sent.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +36,7 @@ from resources.language_models.protocol import (
     failed,
     to_shares,
 )
+from resources.language_models.spending import limits_of, spending_at
 
 NUM_TRIES = 6
 FIRST_WAIT_S = 0.5  # doubled at each try: 0.5 to 16 s, some 30 s in all
@@ -65,7 +71,10 @@ class EndpointModel(LanguageModel):
         )
         self._concurrency = concurrency
         self._first_wait_s = first_wait_s
+        limits = limits_of(os.environ)
+        self.price = limits.price
         self._model = model or self._first_model()
+        self._spending = spending_at(self.url, self._model, limits)
         self.name = f"{self._model}@{urlsplit(self.url).netloc.rpartition('@')[2]}"
 
     def ask(self, requests: Iterable[Request | None]) -> Flight:
@@ -113,9 +122,21 @@ class EndpointModel(LanguageModel):
         return payload
 
     def _ask(self, request: Request, stopped: threading.Event) -> Reply:
-        payload = self._payload(request)
+        if not self._spending.reserve(request):
+            return failed("over_budget")
+        reply = None
         started = time.perf_counter()
+        try:
+            reply = replace(self._tried(request, stopped), seconds=round(time.perf_counter() - started, 4))
+        finally:
+            self._spending.settle(request, reply)
+        return reply
+
+    def _tried(self, request: Request, stopped: threading.Event) -> Reply:
+        payload = self._payload(request)
         for attempt in range(NUM_TRIES):
+            if stopped.wait(self._spending.wait_s(request)):
+                break  # nobody waits for the reply any more
             response = None
             try:
                 response = self._client.post(f"{self.url}/chat/completions", json=payload)
@@ -124,16 +145,14 @@ class EndpointModel(LanguageModel):
                 if isinstance(error, httpx.ConnectError) and attempt == NUM_TRIES - 1:
                     raise RuntimeError(f"no server answers at {self.url}: {error}") from error
             if response is not None and response.status_code != 429 and response.status_code < 500:
-                return replace(self._read(response, request), seconds=round(time.perf_counter() - started, 4))
-            if attempt < NUM_TRIES - 1 and stopped.wait(self._wait_s(attempt, response)):
-                break  # nobody waits for the reply any more
+                return self._read(response, request)
+            if attempt < NUM_TRIES - 1:
+                # Jitter keeps sixteen refused requests from coming back at the same moment.
+                wait_s = self._first_wait_s * 2**attempt * random.uniform(0.5, 1.5)
+                if response is not None and (asked_s := asked_wait_s(response.headers.get("Retry-After", ""))):
+                    self._spending.pause(min(asked_s, LONGEST_WAIT_S))
+                stopped.wait(min(wait_s, LONGEST_WAIT_S))
         return failed("timed_out")
-
-    def _wait_s(self, attempt: int, response: httpx.Response | None) -> float:
-        # Jitter keeps sixteen refused requests from coming back at the same moment.
-        wait = self._first_wait_s * 2**attempt * random.uniform(0.5, 1.5)
-        asked = response.headers.get("Retry-After", "") if response is not None else ""
-        return min(max(wait, float(asked)) if asked.isdigit() else wait, LONGEST_WAIT_S)
 
     def _read(self, response: httpx.Response, request: Request) -> Reply:
         if response.status_code in (401, 403, 404):
@@ -160,6 +179,20 @@ class EndpointModel(LanguageModel):
             raise RuntimeError(
                 f"{self.url} names no model ({error}); name it in LAKE_LLM_MODEL or after # in the URL"
             ) from error
+
+
+def asked_wait_s(header: str) -> float:
+    """The seconds that a `Retry-After` header asks for, by number or by date; 0 where it says nothing of use.
+
+    >>> asked_wait_s("2.5"), asked_wait_s("Wed, 21 Oct 2015 07:28:00 GMT"), asked_wait_s("soon")
+    (2.5, 0.0, 0.0)
+    """
+    if re.fullmatch(r"\d+(\.\d+)?", header):
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return 0.0
 
 
 def _tokens(body: dict[str, Any]) -> tuple[int, int, int]:

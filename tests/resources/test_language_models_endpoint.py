@@ -5,12 +5,17 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from resources.language_models.endpoint import NUM_TRIES, EndpointModel
+from resources.lake import Lake
+from resources.language_models import Replayed
+from resources.language_models.endpoint import NUM_TRIES, EndpointModel, asked_wait_s
+from resources.language_models.protocol import Price, Request
+from resources.language_models.spending import Limits, limits_of
 
 Answer = Callable[[dict[str, Any], int], tuple[int, Any]]
 
@@ -22,6 +27,8 @@ class Server:
         self.answer: Answer = lambda payload, times: (200, said("ok"))
         self.asked: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.came_at: list[float] = []
+        self.sent_headers: dict[str, str] = {}
         self.under_way = self.most_under_way = 0
         self._lock = threading.Lock()
         outer = self
@@ -38,6 +45,7 @@ class Server:
                     times = sum(prompt(p) == prompt(payload) for p in outer.asked)
                     outer.under_way += 1
                     outer.most_under_way = max(outer.most_under_way, outer.under_way)
+                    outer.came_at.append(time.monotonic())
                 status, body = outer.answer(payload, times)
                 with outer._lock:
                     outer.under_way -= 1
@@ -47,6 +55,9 @@ class Server:
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
+                if status == 429:
+                    for name, value in outer.sent_headers.items():
+                        self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
 
@@ -179,3 +190,134 @@ def test_choose_options_from_top_logprobs(server) -> None:
     replies = model(server).choose(["a", "b"], ["Yes", "No", "Maybe"])
     assert [(r.probabilities, r.error) for r in replies] == [((0.75, 0.25, 0.0), None), (None, "malformed")]
     assert (server.asked[0]["max_tokens"], server.asked[0]["logprobs"]) == (1, True)
+
+
+def test_ask_requests_of_every_kind_are_under_way_together(server) -> None:
+    server.answer = lambda payload, times: (200, said(prompt(payload).upper()))
+    asked = [
+        Request("a", 5, system="s"),
+        Request("b", 7, temperature=0.5, sample=3),
+        Request("c", 9, json_schema={"type": "object"}),
+    ]
+    replies = dict(model(server).ask(asked))
+    assert [replies[place].text for place in range(3)] == ["A", "B", "C"]
+    assert all(reply.seconds > 0 for reply in replies.values())
+    sent = {prompt(payload): payload for payload in server.asked}
+    assert (sent["a"]["messages"][0]["content"], sent["b"]["seed"], sent["c"]["max_tokens"]) == ("s", 3, 9)
+    assert ["response_format" in sent[name] for name in "abc"] == [False, False, True]
+
+
+def test_ask_follow_up_to_a_reply_joins_the_flight(server) -> None:
+    server.answer = lambda payload, times: (200, said(prompt(payload)))
+    seen: list[str] = []
+
+    def requests() -> Iterator[Request | None]:
+        yield Request("first", 5)
+        while "first" not in seen:
+            yield None
+        yield Request("second", 5)
+
+    for _, reply in model(server).ask(requests()):
+        seen.append(reply.text or "")
+    assert seen == ["first", "second"]
+
+
+def test_ask_iterable_that_waits_for_nothing_is_an_error(server) -> None:
+    with pytest.raises(ValueError, match="none is under way"):
+        list(model(server).ask([None]))
+
+
+def test_ask_flight_that_is_closed_tries_nothing_again(server) -> None:
+    server.answer = lambda payload, times: (200, said("ok")) if prompt(payload) == "0" else (503, {})
+    flight = model(server, concurrency=4, first_wait_s=30.0).ask([Request(str(i), 5) for i in range(9)])
+    assert next(flight)[0] == 0
+    started = time.monotonic()
+    flight.close()
+    assert time.monotonic() - started < 5
+    assert len(server.asked) <= 5
+
+
+def test_ask_requests_a_minute_are_spread(server, monkeypatch) -> None:
+    monkeypatch.setenv("LAKE_LLM_REQUESTS_PER_MINUTE", "600")
+    model(server).complete([str(i) for i in range(16)], max_tokens=5)
+    # Ten a second: a second's worth and the next at once, the other five 0.1 s apart.
+    came = sorted(server.came_at)
+    assert came[-1] - came[0] >= 0.45
+    assert sum(at - came[0] < 0.09 for at in came) <= 12
+
+
+def test_ask_tokens_a_minute_are_spread(server, monkeypatch) -> None:
+    monkeypatch.setenv("LAKE_LLM_TOKENS_PER_MINUTE", "60000")
+    started = time.monotonic()
+    model(server, concurrency=1).complete(["p"] * 4, max_tokens=500)
+    # A thousand a second: each reserves 516, of which the reply gives back all but 9.
+    assert time.monotonic() - started < 1
+    server.answer = lambda payload, times: (
+        200,
+        said("ok") | {"usage": {"prompt_tokens": 16, "completion_tokens": 500}},
+    )
+    started = time.monotonic()
+    model(server, concurrency=1).complete(["p"] * 4, max_tokens=500)
+    assert 0.4 <= time.monotonic() - started < 2.5
+
+
+@pytest.mark.parametrize("how", ["seconds", "date"])
+def test_ask_retry_after_holds_up_every_request(server, how) -> None:
+    server.sent_headers = {"Retry-After": "1" if how == "seconds" else formatdate(time.time() + 2, usegmt=True)}
+    server.answer = lambda payload, times: (429, {}) if len(server.asked) == 1 else (200, said("ok"))
+    replies = model(server, concurrency=1).complete(["a", "b"], max_tokens=5)
+    assert [r.text for r in replies] == ["ok", "ok"]
+    assert 0.8 <= server.came_at[1] - server.came_at[0] < 2.5
+
+
+@pytest.mark.parametrize("header", ["", "soon", "-1", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_asked_wait_s_nothing_of_use_is_no_wait(header) -> None:
+    assert asked_wait_s(header) == 0
+
+
+def test_ask_beyond_the_tokens_is_over_budget_and_not_sent(server, monkeypatch) -> None:
+    monkeypatch.setenv("LAKE_LLM_MAX_TOKENS", "60")
+    # Each reply uses 9; a request reserves 17 for its prompt and 5 for its reply.
+    replies = model(server, concurrency=4).complete([str(i) for i in range(20)], max_tokens=5)
+    assert [r.error for r in replies] == [None] * 5 + ["over_budget"] * 15
+    assert len(server.asked) == 5
+    # The same process has spent it, whoever opens the model again.
+    assert [r.error for r in model(server).complete(["p"], max_tokens=5)] == ["over_budget"]
+
+
+def test_ask_beyond_the_cost_is_over_budget_and_usage_says_what_was_spent(server, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("LAKE_LLM_PRICE", "100000/500000")  # a prompt of 7 costs 0.7, a reply of 2 costs 1
+    monkeypatch.setenv("LAKE_LLM_MAX_COST", "8")
+    lake = Lake(root=str(tmp_path / "lake"))
+    replayed = Replayed(model(server, concurrency=1), lake, "edit@1")
+    replies = replayed.complete([str(i) for i in range(9)], max_tokens=2)
+    assert [r.error for r in replies] == [None] * 4 + ["over_budget"] * 5
+    assert replayed.usage.cost == pytest.approx(4 * 1.7)
+    assert replayed.usage.num_asked == 4
+    # With more money the rest is asked: what was over the budget is not kept.
+    monkeypatch.setenv("LAKE_LLM_MAX_COST", "80")
+    again = Replayed(model(server), lake, "edit@1")
+    assert [r.text for r in again.complete([str(i) for i in range(9)], max_tokens=2)] == ["ok"] * 9
+    assert (again.usage.num_asked, again.usage.num_replayed) == (5, 4)
+
+
+def test_limits_of_environment() -> None:
+    assert limits_of({}) == Limits()
+    named = {"LAKE_LLM_MAX_TOKENS": "5e6", "LAKE_LLM_PRICE": "0.15/0.60", "LAKE_LLM_MAX_COST": "2"}
+    assert limits_of(named) == Limits(max_tokens=5e6, max_cost=2.0, price=Price(0.15, 0.6))
+    assert Price(0.15, 0.6).of(2_000_000, 1_000_000) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"LAKE_LLM_MAX_TOKENS": "many"}, "LAKE_LLM_MAX_TOKENS is 'many'"),
+        ({"LAKE_LLM_PRICE": "0.15"}, "two prices such as"),
+        ({"LAKE_LLM_PRICE": "0.15/-1"}, "LAKE_LLM_PRICE is '-1'"),
+        ({"LAKE_LLM_MAX_COST": "2"}, "needs LAKE_LLM_PRICE"),
+        ({"LAKE_LLM_REQUESTS_PER_MINUTE": "nan"}, "must be a number"),
+    ],
+)
+def test_limits_of_what_makes_no_sense_names_it(environment, says) -> None:
+    with pytest.raises(ValueError, match=says):
+        limits_of(environment)
