@@ -27,7 +27,7 @@ L3_REFINED = Table(
         Column("text", pl.String, "the record as plain text"),
         Column("answer", pl.String, "final answer of worked reasoning", nullable=True),
         Column("tests", pl.String, "tests that the record's code must pass", nullable=True),
-        Column("model", pl.String, "model that wrote it, with its revision"),
+        Column("model", pl.String, "model that wrote it, with its revision; `rule` where only rules edited it"),
         Column("prompt_version", pl.String, "prompt file and its hash"),
         Column("temperature", pl.Float64, "of the sampling"),
         Column("seed", pl.Int64, "of the sampling: the index of the sample"),
