@@ -128,13 +128,13 @@ def _test(reader: int, writer: int, report: int, code: str, tests: str) -> None:
     """The tests' process: run them against the code's functions and report."""
     peer = Peer(reader, writer, {})
     try:
-        status, detail = _judge(peer, _functions(code), tests)
+        status, detail = _judge(peer, code, tests)
     except MemoryError:
         status, detail = "out_of_memory", "in the tests' process"
     write(report, json.dumps({"status": status, "detail": detail}).encode())
 
 
-def _judge(peer: Peer, names: Sequence[str], tests: str) -> tuple[str, str]:
+def _judge(peer: Peer, code: str, tests: str) -> tuple[str, str]:
     reached = 0
 
     def count() -> None:
@@ -147,6 +147,7 @@ def _judge(peer: Peer, names: Sequence[str], tests: str) -> tuple[str, str]:
         return "ended", "the code ended its process"
     if "broken" in first:
         return str(first["broken"]), str(first.get("detail"))
+    names = _functions(code)
     space: dict[str, Any] = {"__name__": "tests", _REACHED: count}
     space |= {name: peer.proxy(name) for name in names}
     solution = type(sys)("solution")

@@ -19,7 +19,6 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
-ARCHITECTURE: Final = "x86_64"
 # Nothing that the walls need stands under it, so the new root can be built on it before it becomes the root.
 _NEW_ROOT: Final = "/proc"
 SCRATCH: Final = "/scratch"
