@@ -35,6 +35,9 @@ _ITEM: Final = re.compile(r"(?:(?<=^)|(?<=\n)|(?<=[.;:,!?)\w] ))(\d{1,2})([.)]) 
 _QUOTED_PRINTABLE: Final = re.compile(
     r"(?<=[^\W\d_.,!?])=(?:20|3D|2E|E[249]|F[6C]|DF|C4|D6|DC|A0|92|93|94)(?![0-9A-Fa-f])"
 )
+# A formula beyond doubt: no space inside its dollars, no letter or figure right outside, and a sign of mathematics.
+_FORMULA: Final = re.compile(r"(?<![\w$])\$(?=[^\s$])([^$\n]*[^$\s])\$(?![\w$])")
+_MATHEMATICS: Final = re.compile(r"[\\^_{]|^[A-Za-z]$")
 MIN_ITEMS: Final = 3
 MIN_COMMANDS: Final = 2
 
@@ -49,15 +52,23 @@ class Fault(NamedTuple):
 
 def faults(text: str) -> list[Fault]:
     """All faults of `text`, in its order."""
-    readable = _CODE.sub(lambda m: " " * len(m.group()), text)
+    readable = prose(text)
     found = [f for find in (*FINDERS, *(LATEX_FINDERS if is_latex(readable) else ())) for f in find(readable)]
     return sorted(found, key=lambda f: (f.start, f.end, f.kind))
 
 
+def prose(text: str) -> str:
+    """`text` with blanks in the place of code."""
+    return _CODE.sub(lambda m: " " * len(m.group()), text)
+
+
 def is_latex(text: str) -> bool:
-    """Whether `text` writes formulae: two commands that are no words of Python or of paths."""
+    """Whether `text` writes formulae: by commands that are no words of Python or of paths, or by a sure formula."""
     known = {m.group(1) for m in _COMMAND.finditer(text)} & (COMMANDS | {"begin", "end", "in", "mid", "pi", "left"})
-    return len(known) >= MIN_COMMANDS or (bool(known) and "$" in text)
+    if len(known) >= MIN_COMMANDS or (known and "$" in text):
+        return True
+    sure = (m.group(1) for m in _FORMULA.finditer(text))
+    return any(_MATHEMATICS.search(f) or COMMANDS & set(_NAME.findall(f)) for f in sure)
 
 
 def formulae(text: str) -> list[Span]:
@@ -79,13 +90,15 @@ def _dollars(text: str) -> Iterator[Fault]:
     if sum(len(m.group()) for m in marks) % 2:
         yield Fault("unpaired_dollar", marks[-1].start(), marks[-1].end())
     for start, end in formulae(text):
-        inside = _IN_WORDS.sub(lambda m: " " * len(m.group()), text[start:end])
+        inside = _IN_WORDS.sub("", text[start:end])
         if _PROSE.search(inside) or "\n\n" in inside:
             yield Fault("prose_in_formula", start, end)
 
 
 def _braces(text: str) -> Iterator[Fault]:
-    """Braces without partner in a formula; without formulae, in the whole text."""
+    """Braces without partner in a formula; without formulae, in the whole text. Not where dollars lack a partner."""
+    if any(_dollars(text)):
+        return
     for start, end in formulae(text) or [Span(0, len(text))]:
         opened: list[int] = []
         for match in _BRACE.finditer(text, start, end):
@@ -112,8 +125,8 @@ def _environments(text: str) -> Iterator[Fault]:
 
 
 def lost_backslashes(text: str) -> Iterator[Fault]:
-    """Names of commands in formulae, or before a brace, that have no back-slash."""
-    inside = formulae(text)
+    """Names of commands in formulae, or before a brace, that have no back-slash; none where dollars lack a partner."""
+    inside = [] if any(_dollars(text)) else formulae(text)
     for match in _NAME.finditer(text):
         in_formula = any(start <= match.start() < end for start, end in inside)
         if match.group() in COMMANDS and (in_formula or text[match.end() : match.end() + 1] == "{"):

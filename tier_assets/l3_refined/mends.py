@@ -19,6 +19,8 @@ from tier_assets.l3_refined.task import Edit, Passage
 
 # What a formula's argument may be for its closing brace to have one place only: "x", "n+1" would have two.
 _ONE_TOKEN: Final = re.compile(r"(?:\\[A-Za-z]+|[A-Za-z0-9]+)(?=\s*\$)")
+# A command that nobody knows, with a brace behind it that was not opened: "\\textitn}".
+_GLUED: Final = re.compile(r"\\(textit|textrm|textbf|mathbb|mathrm|mathcal|mathbf|overline|sqrt)([A-Za-z0-9]+)$")
 _ENVIRONMENT: Final = re.compile(r"\\(?:begin|end)\{[A-Za-z]+\*?\}")
 _SIGNS: Final = re.compile(r"[\s${}\\]")
 
@@ -38,10 +40,13 @@ def _backslash(fault: Fault, text: str) -> Iterator[Operation]:
 
 
 def _brace(fault: Fault, text: str) -> Iterator[Operation]:
-    """A brace that holds one token up to the formula's end is closed after it."""
+    """A brace that holds one token up to the formula's end is closed after it; one glued to a command is opened."""
     token = _ONE_TOKEN.match(text, fault.end)
+    glued = _GLUED.search(text[: fault.start])
     if text[fault.start] == "{" and token:
         yield Operation(token.end(), token.end(), "", "}")
+    elif text[fault.start] == "}" and glued:
+        yield Operation(glued.start(2), glued.start(2), "", "{")
 
 
 def _item(fault: Fault, text: str) -> Iterator[Operation]:
@@ -54,6 +59,14 @@ def _word(fault: Fault, text: str) -> Iterator[Operation]:
     yield from joined
 
 
+def _quoted_printable(fault: Fault, text: str) -> Iterator[Operation]:
+    """A sign of ASCII as it was; of others the code page is not known."""
+    old = text[fault.start : fault.end]
+    sign = chr(int(old[1:], 16))
+    if sign.isascii():
+        yield Operation(fault.start, fault.end, old, sign)
+
+
 def _mojibake(fault: Fault, text: str) -> Iterator[Operation]:
     from ftfy import fix_encoding
 
@@ -63,11 +76,14 @@ def _mojibake(fault: Fault, text: str) -> Iterator[Operation]:
         yield Operation(fault.start, fault.end, old, new)
 
 
+# A dollar without partner and an environment without end are the model's: on maths notes with one dollar taken out,
+# trying every place for one that leaves nothing broken found one right place and two wrong ones in 570.
 MENDS: Final[dict[str, Callable[[Fault, str], Iterator[Operation]]]] = {
     "lost_backslash": _backslash,
     "unpaired_brace": _brace,
     "run_on_item": _item,
     "broken_word": _word,
+    "quoted_printable": _quoted_printable,
     "mojibake": _mojibake,
 }
 
