@@ -262,6 +262,8 @@ def _same_value(a: _Value, b: _Value) -> bool:
     if a.is_percent == b.is_percent:
         return _near(a.value * factor, a.places, b.value, b.places)
     percent, other = (a, b) if a.is_percent else (b, a)
+    if other.unit:
+        return False
     places = None if percent.places is None else percent.places + 2
     return _near(percent.value, percent.places, other.value, other.places) or _near(
         percent.value / 100, places, other.value, other.places

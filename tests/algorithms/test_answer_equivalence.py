@@ -59,6 +59,7 @@ def test_answers_that_say_the_same_are_equivalent(a: str, b: str) -> None:
         ("5", "-5"),
         ("5 km", "5 miles"),
         ("5 km per hour", "5 miles per hour"),
+        ("50%", "50 km"),
         ("5x", "5"),
         ("3:5", "3.5"),
         ("x - 1", "x + 1"),
