@@ -23,6 +23,21 @@ import polars as pl
 from resources.lake import Lake
 from tier_tables import MAIN_TABLES, TABLES, Table
 from tier_tables import table as named
+from tier_tables.uses import DEFAULT_USES
+
+
+def _default_uses() -> str:
+    """The default rules as SQL rows."""
+    rows = []
+    for rule in DEFAULT_USES:
+        task = "NULL" if rule.task is None else _literal(rule.task)
+        rows.append(f"({_literal(rule.use)}, {task}, {rule.min_level}, {_literal(rule.reason)})")
+    return ", ".join(rows)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
 
 # Views that show more, or other rows, than their own files: text is joined in where it is read, and records and facts
 # tell whether their document is in L2.
@@ -79,7 +94,30 @@ TIER_ROUNDS = f"""
            reference_gain, reference_error, gates
     FROM costs LEFT JOIN rows USING (tier, round) LEFT JOIN verified USING (tier, round)
     ORDER BY tier, round"""
-VIEWS = (FUNNEL, TIER_ROUNDS)
+# Which verification level each use asks of each task, and the records in policy that meet it: a task's own rule goes
+# before one for all tasks, a row of `training_uses` before a default.
+USES_IN_FORCE = f"""
+    CREATE VIEW uses_in_force AS
+    SELECT * FROM (
+        SELECT use, task, min_level, reason, set_at FROM training_uses
+        UNION ALL
+        SELECT col0, col1, col2::BIGINT, col3, NULL::TIMESTAMPTZ FROM (VALUES {_default_uses()}))
+    QUALIFY row_number() OVER (PARTITION BY use, task ORDER BY set_at DESC NULLS LAST) = 1"""
+FOR_TRAINING = """
+    CREATE VIEW l3_for_training AS
+    SELECT u.use, r.*
+    FROM l3_refined r CROSS JOIN (SELECT DISTINCT use FROM uses_in_force) u
+    LEFT JOIN uses_in_force o ON o.use = u.use AND o.task = r.task
+    JOIN uses_in_force a ON a.use = u.use AND a.task IS NULL
+    WHERE r.in_policy AND r.verification_level >= coalesce(o.min_level, a.min_level)"""
+# Candidates of L3 by what became of them; a document without a candidate has no task.
+L3_FUNNEL = """
+    CREATE VIEW l3_funnel AS
+    SELECT corpus, snapshot, task, 'kept' AS reason, verification_level AS level, count(*) AS count
+    FROM l3_refined GROUP BY ALL
+    UNION ALL
+    SELECT corpus, snapshot, task, reason, NULL, count(*) FROM verdicts WHERE tier = 'l3' GROUP BY ALL"""
+VIEWS = (FUNNEL, TIER_ROUNDS, USES_IN_FORCE, FOR_TRAINING, L3_FUNNEL)
 
 
 def catalog_path(lake: Lake) -> Path:
@@ -219,10 +257,6 @@ def delta_extension() -> Path:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _sql_type(dtype: pl.DataType | pl.datatypes.DataTypeClass) -> str:
