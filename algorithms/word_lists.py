@@ -37,6 +37,27 @@ NEGATIONS = word_set(
     """
 )
 
+# What reports say of themselves and of what is to be done: new words of these say nothing new of the matter.
+REPORTING = word_set(
+    """
+    research study studies studied further need needed needs necessary trial trials finding findings result results
+    clinical patient patients important importance useful usefulness evidence suggest suggests suggested suggesting may
+    might should could would warranted required recommended recommend conclude conclusion conclusions confirm confirmed
+    determine determined explore explored exploration investigate investigated investigation investigations data
+    observation observations observed future larger large small sample size prospective randomized randomised controlled
+    approach approaches method methods tool role effect effects impact issue likely possible possibly potential
+    potentially appropriate considered consider consideration used use using however therefore additional also although
+    whether due based report reported first provide provides support supports help helps show shows shown showed define
+    defined elucidate elucidated validate validated evaluate evaluated evaluation assess assessed assessment examine
+    examined analysis analyses practice practices outcome outcomes benefit benefits significant significantly
+    significance limited limitation limitations remain remains unclear uncertain controversial information current
+    present routine routinely relevant available alternative especially particularly thus hence new work better good
+    well order account take taken many several various different among within between case cases example view
+    understanding knowledge understand implications implication mechanism mechanisms factor factors level levels part
+    degree terms basis follow-up term long-term strategy strategies management develop developed development
+    """
+)
+
 # What points outside its sentence when it opens one: whoever reads that alone does not know of whom it speaks.
 DANGLING = word_set(
     """
@@ -63,6 +84,78 @@ _UNITS = (
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _GERMAN = "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"
+
+GERMAN_WORDS = word_set(
+    """
+    der die das des dem den ein eine einen einem einer eines und oder aber ist sind war waren wird wurde wurden hat
+    haben hatte nicht kein keine von vom zum zur im am mit auf aus bei nach für über unter durch als wie was wer wann
+    wo welche welcher welches welchem welchen wem wen warum viele sich auch er sie es
+    """
+)
+ENGLISH_WORDS = word_set(
+    """
+    the a an of and or but is are were has have had not to in on at by for with from as how what who when where which
+    why this that these those it its their he she they
+    """
+)
+GERMAN_DETERMINERS = word_set(
+    """
+    der die das des dem den ein eine einen einem einer eines kein keine keinen keinem keiner dieser diese dieses diesem
+    diesen welche welcher welches welchem welchen im am zum zur beim vom ins ans seine seinen seiner seines seinem sein
+    ihre ihr ihren ihrer ihrem ihres viele vielen mehrere mehr alle allen beide beiden einige jede jeder jedes jedem
+    jeden viel wie wessen deren dessen zwei drei vier fünf sechs sieben acht neun zehn zwölf hundert tausend pro laut
+    """
+)
+# What questions and retellings name things by, without accents: no text need have said it before.
+GERMAN_NOUNS = word_set(
+    """
+    abschnitt aktion akt alter anfang ankunft ansicht antwort anteil anzahl arbeit art arten aufgabe ausdruck auswirkung
+    begriff beginn beispiel bereich bericht beruf betrag bezug bord buch dauer dinge ding effekt eigenschaft einfluss
+    einwohner ende energie ereignis ergebnis ergebnisse fahigkeit faktor faktoren fall farbe feld figur film firma
+    flache fluss folge folgen form frage frau frauen freund gebaude gebiet gebiete gefahr gegenstand
+    geld gesetz gesetze grad
+    grosse grund grunde gruppe gruppen halfte hauptstadt haus herkunft hilfe hinblick hohe idee inhalt insel institution
+    jahr jahre jahren jahrhundert jahrzehnt jahreszeit kampf kategorie kilogramm kilometer kind kinder klasse
+    konzept kosten kraft land lander landern lage leben lehrer leute liste mal mann manner material menge mensch
+    menschen methode methoden minute minuten mitglied mitglieder mittel modell modelle monat monate name namen niveau
+    nummer objekt objekte ort orte orten osten norden suden westen paar partei partner person personen pflanze platz
+    problem probleme produkt programm projekt protest prozent prozentsatz prozess punkt rahmen rang raum rechte recht
+    regel regeln region regionen reich reihe rolle sache satz schritt schule schulen schuler seite serie sinn sohn
+    spiel spieler spitzname sprache staat staaten stadt stadte stadten status stelle stellen stoff strasse stuck student
+    studenten stunde stunden substanz system systeme tag tage tatigkeit team technik teil teile teilen temperatur text
+    texte theorie thema tier tiere titel tochter tod tonne tonnen typ typen umgang umstand umstande unternehmen
+    unterschied ursache vater verfahren verein vergleich verhalten verhaltnis vertrag volk vorteil wasser weg weise
+    welt werk werke wert werte wesen wissenschaftler woche wochen wort worte worter zahl zahlen zeichen zeit zeiten
+    zeitpunkt zeitraum zentrum ziel ziele zweck zustand mutter bruder schwester krieg kriege konig stamm sendung lied
+    album sanger spieltag trainer meister mannschaft rate kunst kunstler gott kirche gemeinde regierung prasident
+    """
+)
+# What is added to a name for its people, language or adjective.
+DERIVATIONS = word_set(
+    """
+    n an ian ean ese ish i er ic al s es en e y a o isch ische ischen ischer isches ischem ern ers ians ans ns ien is
+    iens ier iern eans
+    """
+)
+
+
+def _units() -> dict[str, str]:
+    groups = (
+        "% percent prozent pct", "million millionen millones mio", "billion milliarde milliarden mrd",
+        "trillion billionen", "year years jahr jahre jahren jähriger jährige yr yrs",
+        "month months monat monate monaten",
+        "week weeks woche wochen wk", "day days tag tage tagen", "hour hours stunde stunden hr hrs",
+        "minute minutes minuten min", "second seconds sekunde sekunden",
+        "km kilometer kilometers kilometre kilometres kilometern", "mile miles meile meilen",
+        "metre metres meter meters metern", "foot feet fuss", "cm", "mm", "mg", "g", "kg", "µg μg mcg", "ml",
+        "acre acres", "hectare hectares hektar",
+    )  # fmt: skip
+    return {spelling: group.split()[0] for group in groups for spelling in group.split()} | {
+        "per cent": "%", "per thousand": "‰", "promille": "‰"
+    }  # fmt: skip
+
+
+UNITS = _units()
 
 
 # Forms of irregular English verbs by their base: "wrote" and "written" say what "write" says.

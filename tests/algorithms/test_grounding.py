@@ -92,7 +92,7 @@ def test_missing_quotes_are_those_that_the_source_does_not_say(output: str, sour
         ("The cat sat on the mat.", "The cat did not lie on the mat.", ["new_word", "negation_changed"]),
         ("The cat never sat there.", "The cat sat there.", ["negation_changed"]),
         ("In Rome the cat sat.", "The cat sat in Paris.", ["new_name", "new_word"]),
-        ("Er sah die Häuser.", "Er sah ein Haus.", ["new_name", "new_word"]),
+        ("Er sah die Häuser.", "Er sah ein Haus.", ["new_word"]),
         ("They walked home.", "They walk home.", []),
     ],
 )

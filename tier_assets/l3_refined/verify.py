@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from algorithms import answer_kinds, grounding
-from algorithms.sentences import sentences
+from algorithms import answer_kinds, claims, grounding
 from tier_assets.l3_refined.task import Prompt, Reason
 
 if TYPE_CHECKING:
@@ -28,13 +27,6 @@ MAX_COPIED_SHARE = 0.5
 # Language identification on fewer letters is a guess (measured: "Paris" is German at .46).
 LANGUAGE_CHARS = 40
 LANGUAGE_SCORE = 0.5
-# A sentence of this many content words of which fewer than this share stand anywhere in the source is invented.
-# On 450 gold records and as many with a foreign sentence: .2 finds 62% of these by itself and costs 4% of those.
-SENTENCE_STEMS = 4
-MIN_SENTENCE_SUPPORT = 0.2
-# A sentence is held to be about that source sentence which has this share of its words; only then is a negation
-# that one of both lacks a contradiction. On the same records: .6 costs 6% of the good ones, .7 4%, .8 3%.
-SAME_CLAIM_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +65,6 @@ def _other_language(output: str, source: str) -> str:
     return f"{of_output}, source {of_source}" if of_output != of_source and score >= LANGUAGE_SCORE else ""
 
 
-def _invented_sentences(output: str, source: str) -> str:
-    known = set(grounding.content_stems(source))
-    for start, end in sentences(output):
-        stems = grounding.content_stems(output[start:end])
-        share = sum(w in known for w in stems) / max(1, len(stems))
-        if len(stems) >= SENTENCE_STEMS and share < MIN_SENTENCE_SUPPORT:
-            return f"{share:.2f} of its words are in the source: {output[start:end][:80]}"
-    return ""
-
-
-def _negation_changed(output: str, source: str) -> str:
-    claims = [source[a:b] for a, b in sentences(source)]
-    stems = [set(grounding.content_stems(claim)) for claim in claims]
-    for start, end in sentences(output):
-        said = output[start:end]
-        found = set(grounding.content_stems(said))
-        shares = [len(found & known) / len(found) if found else 0.0 for known in stems]
-        if not shares or max(shares) < SAME_CLAIM_SHARE:
-            continue
-        claim = claims[shares.index(max(shares))]
-        if (grounding.num_negations(said) > 0) != (grounding.num_negations(claim) > 0):
-            return f"{said[:80]!r} against {claim[:80]!r}"
-    return ""
-
-
 GROUNDED = (
     Check("empty", _empty),
     Check("refusal", _refusal),
@@ -105,8 +72,8 @@ GROUNDED = (
     Check("new_name", _new_names),
     Check("new_quote", _new_quotes),
     Check("other_language", _other_language),
-    Check("invented_sentence", _invented_sentences),
-    Check("negation_changed", _negation_changed),
+    Check("invented_sentence", claims.invented),
+    Check("negation_changed", claims.negation_changed),
 )
 
 
