@@ -43,9 +43,10 @@ def main() -> None:
         limits = json.loads(_frame())
         walls.leave_namespaces()
         walls.die_with_parent()
+        spent = time.process_time()
         warden = os.fork()  # the first process of the new process namespace: when it ends, all in it do
         if warden == 0:
-            _ward(limits, time.process_time())
+            _ward(limits, spent)
             os._exit(0)
         _, status = os.waitpid(warden, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
