@@ -10,17 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
+from algorithms.slice_losses import Alarm, count_words, share_alarms, slice_alarms, tally, word_alarms
 from quality_checks.check_result import Partition
 from quality_checks.rows import verdicts
 from resources.lake import Lake
-from tier_assets.l1_filtered.audit import (
-    Alarm,
-    count_words,
-    language_alarms,
-    share_alarms,
-    tally,
-    word_alarms,
-)
 
 
 def some_documents_survive(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
@@ -35,7 +28,7 @@ def most_documents_survive(lake: Lake, tier: str, partition: Partition) -> pl.La
 
 def languages_survive(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
     """A language is lost, or a rule takes far more of it than of the corpus's others."""
-    return _failing(language_alarms(_tally(lake, tier, partition)))
+    return _failing(slice_alarms(_tally(lake, tier, partition)))
 
 
 def rare_words_survive(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
@@ -59,7 +52,7 @@ def _failing(alarms: Iterable[Alarm]) -> pl.LazyFrame:
     """Alarms as rows of (key, found)."""
     rows = [
         {
-            "key": "/".join(filter(None, (alarm.rule or alarm.name, alarm.language))),
+            "key": "/".join(filter(None, (alarm.rule or alarm.name, alarm.slice))),
             "found": f"{alarm.detail} (e.g. {', '.join(alarm.doc_ids)})",
         }
         for alarm in alarms

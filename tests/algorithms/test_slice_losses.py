@@ -1,4 +1,4 @@
-"""Alarms about what L1 removes: both sides of every limit, and words against the slow count."""
+"""Alarms about what a tier removes: both sides of every limit, and words against the slow count."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections import defaultdict
 import polars as pl
 import pytest
 
-from tier_assets.l1_filtered.audit import (
+from algorithms.slice_losses import (
     Alarm,
     AuditSettings,
     count_words,
-    language_alarms,
     lost_words,
     share_alarms,
+    slice_alarms,
     tally,
     word_alarms,
 )
@@ -30,7 +30,7 @@ def rows(*slices: tuple[int, str | None, str | None]) -> pl.DataFrame:
 
 
 def said(alarms: list[Alarm]) -> list[tuple[str, str, str | None, str | None]]:
-    return [(alarm.name, alarm.severity, alarm.rule, alarm.language) for alarm in alarms]
+    return [(alarm.name, alarm.severity, alarm.rule, alarm.slice) for alarm in alarms]
 
 
 def test_tally_of_batches_equals_that_of_the_whole() -> None:
@@ -39,7 +39,7 @@ def test_tally_of_batches_equals_that_of_the_whole() -> None:
     )
     counts = tally([whole])
     assert counts.equals(tally(whole.iter_slices(7)))
-    assert counts.select("language", "reason", "num").rows() == [
+    assert counts.select("slice", "reason", "num").rows() == [
         ("de", "too_short", 9),
         ("en", None, 30),
         ("en", "too_short", 3),
@@ -49,9 +49,14 @@ def test_tally_of_batches_equals_that_of_the_whole() -> None:
 
 
 def test_tally_rows_taken_on_purpose_are_not_counted() -> None:
-    purpose = rows((5, "en", "superseded"), (5, "en", "withdrawn_takedown"), (5, "de", "unexpected_language"))
+    purpose = rows(
+        (5, "en", "superseded"),
+        (5, "en", "over_budget"),
+        (5, "en", "withdrawn_takedown"),
+        (5, "de", "unexpected_language"),
+    )
     assert tally([purpose]).is_empty()
-    assert share_alarms(tally([purpose])) == language_alarms(tally([purpose])) == []
+    assert share_alarms(tally([purpose])) == slice_alarms(tally([purpose])) == []
 
 
 @pytest.mark.parametrize(
@@ -89,16 +94,26 @@ def test_share_alarms_both_sides_of_each_limit(
         ([(30, "en", "a"), (30, "de", "a")], []),
         ([(100, "en", None), (50, "und", "a"), (50, None, "no_text")], []),
         ([(100, "en", None), (30, "de", "unexpected_language")], []),
+        # Of the others a fifth is kept: none of 20 is chance once in 87 times, none of 21 once in 108.
+        ([(20, "en", None), (80, "en", "b"), (20, "de", "b")], []),
+        ([(20, "en", None), (80, "en", "b"), (21, "de", "b")], [("language_lost", "warn", "b", "de")]),
     ],
 )
-def test_language_alarms_both_sides_of_each_limit(
+def test_slice_alarms_both_sides_of_each_limit(
     slices: list[tuple[int, str | None, str | None]], alarms: list[tuple[str, str, str, str]]
 ) -> None:
-    assert said(language_alarms(tally([rows(*slices)]))) == alarms
+    assert said(slice_alarms(tally([rows(*slices)]))) == alarms
+
+
+def test_slice_alarms_of_another_kind_name_it_and_what_was_counted() -> None:
+    frame = rows((100, "law", None), (20, "sport", "echo")).rename({"language": "topic"})
+    (alarm,) = slice_alarms(tally([frame], "topic"), kind="topic", unit="candidates")
+    assert (alarm.name, alarm.slice) == ("topic_lost", "sport")
+    assert alarm.detail == "none of 20 candidates in sport survives; echo takes 100%"
 
 
 def test_language_alarm_names_shares_and_documents() -> None:
-    (alarm,) = language_alarms(tally([rows((100, "en", None), (10, "de", None), (40, "de", "too_few_stop_words"))]))
+    (alarm,) = slice_alarms(tally([rows((100, "en", None), (10, "de", None), (40, "de", "too_few_stop_words"))]))
     assert (alarm.value, alarm.limit) == (0.8, 0.2)
     assert alarm.detail == "too_few_stop_words removes 80% of 50 documents in de, 0% of the others"
     assert alarm.doc_ids == ("d0110", "d0111", "d0112", "d0113", "d0114")

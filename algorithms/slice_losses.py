@@ -1,9 +1,12 @@
-"""Alarms before commit: what L1 is about to remove, slice by slice, and what that would take from the corpus.
+"""What a tier removes, slice by slice, and alarms about what that takes from the corpus.
 
-In: a partition's rows as they were judged (doc_id, language, reason: null where kept; text where words are counted), a
-batch at a time. Out: alarms, worst first. A filter that looks fair in sum may take one language or subject whole: C4's
-block list took far more of what minorities wrote (Dodge et al., arXiv:2104.08758, 5.3). What was taken on purpose
-(another version of a file, a withdrawal, a language that the corpus does not expect) is no loss and is not counted.
+https://arxiv.org/abs/2104.08758, 5.3 (Dodge et al.): a filter that looks fair in sum may take one language or subject
+whole: C4's block list took far more of what minorities wrote.
+
+In: a partition's rows as they were judged (doc_id; a column that names the slice, such as language; reason: null where
+kept; text where words are counted), a batch at a time. Out: alarms, worst first. What was taken on purpose or not
+tried (another version of a file, a withdrawal, a language that the corpus does not expect, what no budget is left for)
+is no loss and is not counted.
 
 Words are counted in buckets by their hash: 28 MB whatever comes. Words that share a bucket hide a loss, never make one
 up: it takes all their documents to lose a bucket. About 8 ms a MB of text on one core.
@@ -24,13 +27,13 @@ import polars as pl
 
 from algorithms.minhash import _words
 
-ON_PURPOSE: Final = r"^(superseded|unexpected_language|withdrawn_.*)$"
+ON_PURPOSE: Final = r"^(superseded|unexpected_language|withdrawn_.*|over_budget)$"
 DUPLICATES: Final = ("exact_duplicate", "near_duplicate")
-# Languages of which nothing is known: too little text, or none.
+# Slices of which nothing is known: too little text, or none.
 UNKNOWN: Final = ("und", "none")
 MAX_EXAMPLES: Final = 5
 TALLY: Final = pl.Schema(
-    [("language", pl.String), ("reason", pl.String), ("num", pl.Int64), ("examples", pl.List(pl.String))]
+    [("slice", pl.String), ("reason", pl.String), ("num", pl.Int64), ("examples", pl.List(pl.String))]
 )
 LOST: Final = pl.Schema({"reason": pl.String, "num_lost": pl.Int64, "share": pl.Float64, "removed_share": pl.Float64})
 BITS: Final = 22
@@ -43,7 +46,9 @@ class AuditSettings:
 
     max_removed_share: float = 0.9  # FineWeb's rules and deduplication leave 10% to 20% of a crawl
     max_rule_share: float = 0.5
-    max_excess: float = 0.2  # of a language's share removed by a rule, over the share of the corpus's other languages
+    max_excess: float = 0.2  # of a slice's share removed by a rule, over the share of the corpus's other slices
+    # That none of a slice is kept, were it kept like the others: more often than this it is chance.
+    max_chance: float = 0.01
     # Share of rare words that a rule takes whole, by the share of documents that it removes. Gopher's and FineWeb's
     # rules stay below .03 on reviews, news, web pages and code; lists of a subject's words have .05 to .85.
     max_rare_ratio: float = 0.05
@@ -57,14 +62,14 @@ DEFAULT: Final = AuditSettings()
 
 @dataclass(frozen=True)
 class Alarm:
-    """One thing to look at: `value` passed `limit`; `rule` and `language` where it is about one; ids of examples."""
+    """One thing to look at: `value` passed `limit`; `rule` and `slice` where it is about one; ids of examples."""
 
     name: str
     severity: Literal["error", "warn"]
     value: float
     limit: float
     rule: str | None
-    language: str | None
+    slice: str | None
     detail: str
     doc_ids: tuple[str, ...]
 
@@ -82,22 +87,23 @@ class Vocabulary:
     num_rows: int
 
 
-def tally(batches: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Rows (doc_id, language, reason) counted by language and reason, as TALLY; the first ids of each as examples."""
+def tally(batches: Iterable[pl.DataFrame], column: str = "language") -> pl.DataFrame:
+    """Rows (doc_id, reason, and the slice's name in `column`) counted by slice and reason, as TALLY; the first ids of
+    each as examples."""
     counted = TALLY.to_frame()
     for rows in batches:
         one = (
             judged(rows)
-            .with_columns(pl.col("language").fill_null(UNKNOWN[1]))
-            .group_by("language", "reason")
+            .select("doc_id", "reason", slice=pl.col(column).fill_null(UNKNOWN[1]))
+            .group_by("slice", "reason")
             .agg(num=pl.len().cast(pl.Int64), examples=pl.col("doc_id").sort().head(MAX_EXAMPLES))
         )
         counted = (
             pl.concat([counted, one.select(TALLY.names())])
-            .group_by("language", "reason")
+            .group_by("slice", "reason")
             .agg(pl.col("num").sum(), pl.col("examples").explode().sort().head(MAX_EXAMPLES))
         )
-    return counted.sort("language", "reason")
+    return counted.sort("slice", "reason")
 
 
 def judged(rows: pl.DataFrame) -> pl.DataFrame:
@@ -131,40 +137,42 @@ def share_alarms(counts: pl.DataFrame, settings: AuditSettings = DEFAULT) -> lis
     return found
 
 
-def language_alarms(counts: pl.DataFrame, settings: AuditSettings = DEFAULT) -> list[Alarm]:
-    """Alarms about languages: one is lost, or a rule takes far more of one than of the corpus's others."""
-    known = counts.filter(~pl.col("language").is_in(UNKNOWN))
-    sizes = known.group_by("language").agg(
+def slice_alarms(
+    counts: pl.DataFrame, settings: AuditSettings = DEFAULT, kind: str = "language", unit: str = "documents"
+) -> list[Alarm]:
+    """Alarms about slices of a kind: one is lost, or a rule takes far more of one than of the corpus's others."""
+    known = counts.filter(~pl.col("slice").is_in(UNKNOWN))
+    sizes = known.group_by("slice").agg(
         size=pl.col("num").sum(), kept=pl.col("num").filter(pl.col("reason").is_null()).sum()
     )
     total, kept = int(sizes["size"].sum()), int(sizes["kept"].sum())
     slices = (
         known.drop_nulls("reason")
-        .join(sizes, on="language")
+        .join(sizes, on="slice")
         .with_columns(others=total - pl.col("size"), by_rule=pl.col("num").sum().over("reason"))
         .filter((pl.col("size") >= settings.min_rows) & (pl.col("others") >= settings.min_rows))
         .with_columns(share=pl.col("num") / pl.col("size"))
         .with_columns(rest=(pl.col("by_rule") - pl.col("num")) / pl.col("others"))
-        .sort("share", "reason", "language", descending=[True, False, False])
+        .with_columns(chance=(1 - kept / pl.col("others")) ** pl.col("size"))
+        .sort("share", "reason", "slice", descending=[True, False, False])
     )
     found = []
-    lost = slices.filter((pl.col("kept") == 0) & (kept > 0)).unique("language", keep="first", maintain_order=True)
+    none = (pl.col("kept") == 0) & (pl.col("chance") < settings.max_chance)
+    lost = slices.filter(none).unique("slice", keep="first", maintain_order=True)
     for row in lost.iter_rows(named=True):
-        told = (
-            f"none of {row['size']} documents in {row['language']} survives; {row['reason']} takes {row['share']:.0%}"
-        )
+        told = f"none of {row['size']} {unit} in {row['slice']} survives; {row['reason']} takes {row['share']:.0%}"
         ids = tuple(row["examples"])
-        found.append(Alarm("language_lost", "warn", 1.0, 1.0, row["reason"], row["language"], told, ids))
+        found.append(Alarm(f"{kind}_lost", "warn", 1.0, 1.0, row["reason"], row["slice"], told, ids))
     cut = slices.filter(
-        (pl.col("share") > pl.col("rest") + settings.max_excess) & ~pl.col("language").is_in(lost["language"].implode())
+        (pl.col("share") > pl.col("rest") + settings.max_excess) & ~pl.col("slice").is_in(lost["slice"].implode())
     )
     for row in cut.iter_rows(named=True):
         told = (
-            f"{row['reason']} removes {row['share']:.0%} of {row['size']} documents in {row['language']}, "
+            f"{row['reason']} removes {row['share']:.0%} of {row['size']} {unit} in {row['slice']}, "
             f"{row['rest']:.0%} of the others"
         )
         limit, ids = row["rest"] + settings.max_excess, tuple(row["examples"])
-        found.append(Alarm("language_cut", "warn", row["share"], limit, row["reason"], row["language"], told, ids))
+        found.append(Alarm(f"{kind}_cut", "warn", row["share"], limit, row["reason"], row["slice"], told, ids))
     return found
 
 
@@ -311,9 +319,9 @@ __all__ = [
     "Vocabulary",
     "count_words",
     "judged",
-    "language_alarms",
     "lost_words",
     "share_alarms",
+    "slice_alarms",
     "tally",
     "word_alarms",
 ]
