@@ -52,7 +52,12 @@ INTERVIEWS = (
     (changed(3, "No storm destroyed the first bridge in 1879."), "negation_changed"),
     (changed(3, "A storm improved iron production and fashion."), "unsupported_claim"),
     (changed(3, "Purple elephants often devour ripe bananas."), "invented_sentence"),
-    (changed(2, "Why did no elephant destroy the first bridge?"), None),  # a question states nothing
+    (changed(2, "Would an elephant like the first bridge?"), None),  # a question states nothing
+    (changed(2, "Which elephants did the storm please in the zoo?"), "off_the_question"),
+    (changed(0, "When was it opened?"), "dangling_reference"),
+    (changed(2, "What does the text say of the first bridge?"), "refers_to_text"),
+    (changed(3, "The queen destroyed the fall in 1879."), "rearranged_claim"),
+    (("When was the iron bridge over the Tay opened?", "Victoria opened it at Dundee.", *ASKED[2:]), "wrong_answer"),
     (changed(3, "It was opened by queen Victoria in 1887."), "turn_repeated"),
     (changed(3, "..."), "empty_turn"),
     (changed(2, "The first bridge was there."), "not_of_its_style"),
@@ -75,7 +80,7 @@ def test_accept_of_passage_cut_into_turns_is_copied() -> None:
 
 
 def test_accept_of_little_talk_tells_too_little() -> None:
-    turns = ("Who opened it?", "It was Queen Victoria.", "Who?", "Queen Victoria, it was Victoria.")
+    turns = ("Who opened the iron bridge?", "It was Queen Victoria.", "Which bridge?", "The iron bridge.")
     found = [r.reason for r in CONVERSATION.accept(parsed("interview", *turns), PASSAGE).reasons]
     assert found == ["too_little_told"]
 

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from algorithms import grounding
-from tier_assets.l3_refined.retelling import is_tellable, questions, repeated, statements, too_little, unsupported
+from tier_assets.l3_refined.retelling import (
+    is_tellable,
+    off_the_question,
+    questions,
+    repeated,
+    statements,
+    too_little,
+    unsupported,
+)
+from tier_assets.l3_refined.self_contained import mentions_text, unclear
 from tier_assets.l3_refined.task import (
     Ask,
     Candidate,
@@ -25,13 +34,13 @@ from tier_assets.l3_refined.task import (
     judged,
     read_prompt,
 )
-from tier_assets.l3_refined.verify import copied, echo, language, ungrounded
+from tier_assets.l3_refined.verify import copied, echo, language, ungrounded, wrong_answer
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("conversation.txt"))
 # A turn's JSON costs 13 tokens beside its words: eight turns of 20 words do not fit the task's tokens, six do.
 MIN_TURNS, MAX_TURNS = 4, 6
 MAX_WORDS: Final = 20
-MIN_COVERAGE: Final = 0.2
+MIN_COVERAGE: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +144,20 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     source = passage.text
     turns = [turn.content for turn in candidate.turns]
     whole = "\n".join(turns)
-    reasons = _form(turns, STYLES[candidate.style or ""])
+    reasons = _form(turns)
     reasons += copied(whole, source)
     reasons += repeated(whole, source)
     reasons += echo(whole, PROMPT, source)
-    reasons += _ungrounded(turns, source)
+    reasons += _grounded(turns, source)
     reasons += unsupported(whole, source)
+    reasons += _of_style(turns, STYLES[candidate.style or ""], source)
+    reasons += unclear(turns[0], language(source)[0])
+    reasons += [] if mentions_text(source) else mentions_text("\n".join(turns[1:]))
     reasons += too_little(whole, source, MIN_COVERAGE)
     return judged(reasons)
 
 
-def _form(turns: list[str], style: Style) -> list[Reason]:
+def _form(turns: list[str]) -> list[Reason]:
     reasons = []
     if any(not any(c.isalnum() for c in turn) for turn in turns):
         reasons.append(Reason("empty_turn", "a turn without a word"))
@@ -153,27 +165,27 @@ def _form(turns: list[str], style: Style) -> list[Reason]:
     again = [turn for i, turn in enumerate(folded) if turn in folded[:i]]
     if again:
         reasons.append(Reason("turn_repeated", again[0][:80]))
-    if style.asks:
-        silent = [turn for turn in turns[::2] if not questions(turn)] + [t for t in turns[1::2] if not statements(t)]
-        if silent:
-            reasons.append(Reason("not_of_its_style", silent[0][:80]))
     return reasons
 
 
-def _ungrounded(turns: list[str], source: str) -> list[Reason]:
-    """What is wrong with the claims and with the whole, each reason once; a question may ask what nobody denies."""
-    german = language(source)[0] == "de"
-    found: dict[str, Reason] = {}
-    for turn in turns:
-        claim, question = "\n".join(statements(turn)), "\n".join(questions(turn))
-        reasons = ungrounded(claim, source) if claim else []
-        if question:
-            # German writes every noun like a name, and a question's nouns are its own.
-            asked = {"new_number", "new_quote", "refusal"} | (set() if german else {"new_name"})
-            reasons += [r for r in ungrounded(question, source) if r.reason in asked]
-        found |= {r.reason: r for r in reasons if r.reason not in found}
-    whole = [r for r in ungrounded("\n".join(turns), source) if r.reason == "other_language"]
-    return list(({r.reason: r for r in whole} | found).values())
+def _of_style(turns: list[str], style: Style, source: str) -> list[Reason]:
+    """What speaks against the style: who asks does not ask, who is asked does not answer, who shall state does not."""
+    reasons: list[Reason] = []
+    stating = turns[1::2] if style.asks else turns[-2:]
+    silent = [turn for turn in turns[::2] if not questions(turn)] if style.asks else []
+    silent += [turn for turn in stating if not statements(turn)]
+    if silent:
+        reasons.append(Reason("not_of_its_style", silent[0][:80]))
+    if style.asks:
+        for question, answer in zip(turns[::2], turns[1::2], strict=True):
+            reasons += off_the_question(question, answer, source) + wrong_answer(question, answer, source)
+    return reasons
+
+
+def _grounded(turns: list[str], source: str) -> list[Reason]:
+    """What the gate says of each turn and of the whole, each reason once."""
+    found = [r for text in (*turns, "\n".join(turns)) for r in ungrounded(text, source)]
+    return list({r.reason: r for r in reversed(found)}.values())[::-1]
 
 
 # Six turns of 20 words, 28 tokens, and 13 of JSON each.

@@ -12,7 +12,8 @@ from typing import Final
 
 from algorithms import grounding
 from algorithms.sentences import sentences
-from tier_assets.l3_refined.retelling import is_finished, is_tellable, repeated, too_little, unsupported
+from tier_assets.l3_refined.retelling import dangling, is_finished, is_tellable, repeated, too_little, unsupported
+from tier_assets.l3_refined.self_contained import mentions_text
 from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Reason, Task, judged, read_prompt
 from tier_assets.l3_refined.verify import copied, echo, ungrounded
 
@@ -25,9 +26,10 @@ MIN_COVERAGE: Final = 0.4
 _PREAMBLE: Final = re.compile(
     r"(?:(?:sure|certainly|of course|okay|gern|gerne|natürlich)\b[^\n:]*[!.,:]\s*)?"
     r"(?:(?:here(?:'s| is| are)|hier (?:ist|sind)|below is|(?:the )?rewritten|(?:the )?new text|umgeschrieben)"
-    r"[^\n:]{0,120}:\s*)?",
+    r"[^\n:]{0,120}:\s*|(?:the )?(?:original )?text(?: is)?:\s*)?",
     re.IGNORECASE,
 )
+# "Note: I have kept ..." on a line of its own at the end.
 _AFTERWORD: Final = re.compile(
     r"\n+[ \t]*(?:\(?note:|i (?:have |hope )|i've |this (?:rewritten|version|rewrite)|in this (?:rewrite|version)|"
     r"hinweis:|ich habe )[^\n]*\Z",
@@ -64,9 +66,9 @@ def _leading(text: str) -> int:
 
 
 def _finished(text: str) -> str:
-    """`text` up to the end of its last whole sentence."""
+    """`text` without its last sentence where that does not end; the lines of a note before it need not."""
     spans = sentences(text)
-    while spans and not is_finished(text[spans[-1].start : spans[-1].end]):
+    if spans and not is_finished(text[spans[-1].start : spans[-1].end]):
         spans.pop()
     return text[: spans[-1].end] if spans else ""
 
@@ -80,6 +82,8 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     reasons += echo(text, PROMPT, source)
     reasons += ungrounded(text, source)
     reasons += unsupported(text, source)
+    reasons += dangling(text, source)
+    reasons += [] if mentions_text(source) else mentions_text(text)
     reasons += too_little(text, source, MIN_COVERAGE)
     return judged(reasons)
 
