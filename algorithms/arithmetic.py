@@ -27,15 +27,24 @@ from algorithms.word_lists import NUMBER_WORDS
 # Decimals beyond are those of floating point: 0.1 * 3 = 0.30000000000000004.
 MAX_DECIMALS: Final = 9
 # Factors that everybody knows: days, months, hours, weeks, minutes, percent, days of a year, thousands, seconds.
-EVERYDAY: Final = frozenset({"7", "12", "24", "52", "60", "100", "365", "1000", "3600"})
-# What a text says in a word and a solution writes as a number.
+EVERYDAY: Final = frozenset({"7", "12", "24", "52", "60", "100", "0.01", "365", "1000", "3600"})
+# What a text says in a word, or its plural, and a solution writes as a number.
 FACTORS: Final = {
-    **dict.fromkeys(("half", "halves", "halved", "twice", "double", "doubled", "doubles", "couple", "pair"), "2"),
-    **dict.fromkeys(("both", "hälfte", "halb", "halbe", "halben", "doppelt", "doppelte", "zweimal", "paar"), "2"),
-    **dict.fromkeys(("third", "thirds", "thrice", "triple", "tripled", "triples", "dreimal", "drittel"), "3"),
-    **dict.fromkeys(("quarter", "quarters", "fourth", "fourths", "quadruple", "viertel", "viermal"), "4"),
-    **dict.fromkeys(("fifth", "fifths", "fünftel"), "5"),
-    **dict.fromkeys(("dozen", "dozens", "dutzend"), "12"),
+    **dict.fromkeys(("half", "halves", "halved", "halb", "halbe", "halben", "hälfte"), ("2", "1", "0.5")),
+    **dict.fromkeys(("twice", "double", "doubled", "couple", "pair", "both", "twin", "another"), ("2", "1")),
+    **dict.fromkeys(("doppelt", "doppelte", "verdoppelt", "zweimal", "paar", "beide"), ("2",)),
+    **dict.fromkeys(("thrice", "triple", "tripled", "dreimal", "dreifach"), ("3",)),
+    **dict.fromkeys(("third", "drittel"), ("3", "1")),
+    **dict.fromkeys(("quarter", "fourth", "viertel"), ("4", "1", "0.25")),
+    **dict.fromkeys(("quadruple", "viermal"), ("4",)),
+    **dict.fromkeys(("fifth", "fünftel"), ("5", "1", "0.2")),
+    **dict.fromkeys(("sixth", "sechstel"), ("6", "1")),
+    **dict.fromkeys(("seventh", "siebtel"), ("7", "1")),
+    **dict.fromkeys(("eighth", "achtel"), ("8", "1", "0.125")),
+    **dict.fromkeys(("ninth", "neuntel"), ("9", "1")),
+    **dict.fromkeys(("tenth", "zehntel"), ("10", "1", "0.1")),
+    **dict.fromkeys(("dozen", "dutzend"), ("12",)),
+    **dict.fromkeys(("a", "an", "each", "every", "per", "ein", "eine", "einen", "jede", "jeder", "pro"), ("1",)),
 }
 
 _REWRITTEN: Final = (
@@ -78,27 +87,35 @@ def derived_numbers(text: str, known: Collection[str]) -> set[str]:
     """Numbers that follow from `known` by equations of `text` that hold, in order, as plain decimals.
 
     `known` are numbers as written, and words, such as "half" or "seven". An equation counts where all its operands are
-    known, derived before, or a factor or divisor that everybody knows (EVERYDAY), which then is derived as well.
+    known, a hundredth of one known (20% as 0.2), derived before, or a factor or divisor that everybody knows
+    (EVERYDAY). With its result, its operands are derived where `known` does not have them in figures.
 
-    >>> sorted(derived_numbers("3 * 60 = 180 and 180 + 20 = 200 and 5 + 7 = 12", ["3", "20"]))
-    ['180', '200', '60']
+    >>> sorted(derived_numbers("3 * 60 = 180 and 180 / 2 = 90 and 5 + 7 = 12", ["3", "half"]))
+    ['180', '2', '60', '90']
     """
-    have: set[str] = set()
-    for written in known:
-        word = written.casefold()
-        spelt = FACTORS.get(word) or (str(NUMBER_WORDS[word]) if word in NUMBER_WORDS else None)
-        have |= _readings(written) if spelt is None else {spelt}
-    given = set(have)
+    figures = {r for written in known for r in _readings(written)}
+    have = figures | {meaning for word in known for meaning in _meanings(word)}
+    have |= {f"{float(n) / 100:.9f}".rstrip("0") for n in figures if re.fullmatch(r"[1-9]\d?(?:\.\d{1,4})?", n)}
+    derived: set[str] = set()
     for equation, left, right in _found(text):
         if not equation.holds:
             continue
         if left.is_number:
             left, right = right, left
-        unknown = [t for t in left.numbers if not t.text.isalpha() and not _readings(t.text) & have]
-        if all(_readings(t.text) & EVERYDAY and _is_factor(t, left) for t in unknown):
-            for token in [*unknown, *right.numbers]:
-                have |= _readings(token.text)
-    return have - given
+        operands = [t for t in left.numbers if not t.text.isalpha()]
+        if all(_readings(t.text) & (have | EVERYDAY if _is_factor(t, left) else have) for t in operands):
+            shown = [_readings(t.text) for t in [*operands, *right.numbers]]
+            derived |= {r for readings in shown if not readings & figures for r in readings}
+            have |= derived
+    return derived
+
+
+def _meanings(word: str) -> tuple[str, ...]:
+    """The numbers that a word may stand for in a solution."""
+    word = word.casefold()
+    if word in NUMBER_WORDS:
+        return (str(NUMBER_WORDS[word]),)
+    return FACTORS.get(word) or FACTORS.get(word.removesuffix("s")) or ()
 
 
 def _readings(written: str) -> set[str]:

@@ -105,9 +105,12 @@ def test_equations_without_a_value_on_both_sides_are_none(text: str) -> None:
         ("48 / 2 = 24. 48 + 24 = 72.", ["48", "2"], {"24", "72"}),
         ("48 + 24 = 72. 48 / 2 = 24.", ["48", "2"], {"24"}),
         ("48 / 2 = 25", ["48", "2"], set()),
-        ("48 / 2 = 24", ["48", "half"], {"24"}),
+        ("48 / 2 = 24", ["48", "half"], {"2", "24"}),
+        ("48 * 0.5 = 24", ["48", "half"], {"0.5", "24"}),
+        ("0.2 * 48 = 9.6", ["48", "20%"], {"0.2", "9.6"}),
+        ("36 / 3 = 12", ["36", "thirds"], {"3", "12"}),
         ("48 / 2 = 24", ["48"], set()),
-        ("3 * 60 = 180", ["three"], {"60", "180"}),
+        ("3 * 60 = 180", ["three"], {"3", "60", "180"}),
         ("3 + 60 = 63", ["3"], set()),
         ("100% - 40% = 60%", ["40%"], {"100", "60"}),
         ("10 = 2 * 5", ["2", "5"], {"10"}),
@@ -140,4 +143,4 @@ def re_fractions(written: str) -> str:
 def test_equations_of_any_text_are_found_without_error(text: str) -> None:
     for equation in equations(text):
         assert equation.text == f"{equation.left} = {equation.right}"
-    assert derived_numbers(text, ["1", "x"]) == derived_numbers(text, ["x", "1"])
+    assert derived_numbers(text, ["1", "x", "1.2.3.4", "½"]) == derived_numbers(text, ["½", "1.2.3.4", "x", "1"])
