@@ -36,7 +36,8 @@ _BREAK: Final = re.compile(r"[ \t]*<br ?/?>[ \t]*\n?", re.IGNORECASE)
 _ABOUT_TAGS: Final = re.compile(r"\b(?:tags?|elements?|html|xml|markup)\b|`", re.IGNORECASE)
 _SPACE_BEFORE_MARK: Final = re.compile(r"(?<=[^\W\d_]) (?=[,;](?:\s|$))")
 _CODE: Final = re.compile(
-    r"```|^(?: {4,}|\t)\S.*[;{}()=]|[;{}]$|^\s*(?:def|class|import|return|#include)\b", re.MULTILINE
+    r"```|^(?: {4,}|\t)\S.*[;{}()=]|[{}]$|\) ?;$|^\s*\w+ \w+(?: = .*)?;$|^\s*(?:def|class|import|return|#include)\b",
+    re.MULTILINE,
 )
 MIN_REPEATED_WORDS: Final = 6
 

@@ -72,27 +72,42 @@ def is_latex(text: str) -> bool:
 
 
 def formulae(text: str) -> list[Span]:
-    """What stands between one dollar, or pair of dollars, and the next of its kind; an unpaired last one opens none."""
+    """What stands between one dollar, or pair of dollars, and the next of its kind; an unpaired one opens none.
+
+    No formula goes over the end of a paragraph.
+    """
     spans: list[Span] = []
-    opened: tuple[str, int] | None = None
-    for mark in _DOLLAR.finditer(text):
-        if opened is None:
-            opened = (mark.group(), mark.end())
-        elif opened[0] == mark.group():
-            spans.append(Span(opened[1], mark.start()))
-            opened = None
+    for start, end in _paragraphs(text):
+        opened: re.Match[str] | None = None
+        for mark in _DOLLAR.finditer(text, start, end):
+            if opened is None:
+                opened = mark
+            elif opened.group() == mark.group():
+                spans.append(Span(opened.end(), mark.start()))
+                opened = None
     return spans
 
 
+def _paragraphs(text: str) -> Iterator[Span]:
+    at = 0
+    for paragraph in text.split("\n\n"):
+        yield Span(at, at + len(paragraph))
+        at += len(paragraph) + 2
+
+
 def _dollars(text: str) -> Iterator[Fault]:
-    """A dollar without its partner, or prose between two: then one before is missing."""
-    marks = list(_DOLLAR.finditer(text))
-    if sum(len(m.group()) for m in marks) % 2:
-        yield Fault("unpaired_dollar", marks[-1].start(), marks[-1].end())
-    for start, end in formulae(text):
-        inside = _IN_WORDS.sub("", text[start:end])
-        if _PROSE.search(inside) or "\n\n" in inside:
-            yield Fault("prose_in_formula", start, end)
+    """Paragraphs in which a dollar has no partner, or prose stands between two: then one before is missing.
+
+    One fault a paragraph: a single dollar that is missing turns all that follows inside out.
+    """
+    inside = formulae(text)
+    for start, end in _paragraphs(text):
+        said = [f for f in inside if start <= f.start < end and _PROSE.search(_IN_WORDS.sub("", text[f.start : f.end]))]
+        marks = list(_DOLLAR.finditer(text, start, end))
+        if said:
+            yield Fault("unpaired_dollar", said[0].start - 1, said[0].end + 1)
+        elif sum(len(m.group()) for m in marks) % 2:
+            yield Fault("unpaired_dollar", marks[-1].start(), marks[-1].end())
 
 
 def _braces(text: str) -> Iterator[Fault]:

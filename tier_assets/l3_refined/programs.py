@@ -26,7 +26,7 @@ from typing import Any, Final
 import polars as pl
 
 from algorithms import edit_programs
-from algorithms.edit_programs import Operation, tokens
+from algorithms.edit_programs import Operation
 from algorithms.sentences import Span
 from tier_assets.l3_refined.task import Edit, JsonSchema, Passage, Reason
 
@@ -242,13 +242,13 @@ def overlap(one: Edit, other: Edit) -> bool:
 
 
 def removed_share(edits: Sequence[Edit], text: str) -> float:
-    """The share of the characters of `text`, white space aside, that stand in no replacement."""
-    lost = 0
-    for edit in edits:
-        gone = Counter(t.text.casefold() for t in tokens(edit.old))
-        gone.subtract(t.text.casefold() for t in tokens(edit.new))
-        lost += sum(len(word) * count for word, count in gone.items() if count > 0)
-    return lost / max(1, sum(not c.isspace() for c in text))
+    """The share of the characters of `text`, white space and case aside, that stand in no replacement."""
+    lost = sum((_signs(e.old) - _signs(e.new)).total() for e in edits)
+    return lost / max(1, _signs(text).total())
+
+
+def _signs(text: str) -> Counter[str]:
+    return Counter("".join(text.casefold().split()))
 
 
 def applied(edits: Sequence[Edit]) -> list[Edit]:
@@ -290,8 +290,8 @@ def undo(passage: Passage, edits: Sequence[Edit], number: int) -> tuple[str, lis
 
 
 def by_rules(edits: Sequence[Edit]) -> bool:
-    """Whether all that is applied comes from rules: then the record's model is `rule`."""
-    done = applied(edits)
+    """Whether all that is changed comes from rules: then the record's model is `rule`."""
+    done = [e for e in applied(edits) if e.operation != "keep_all"]
     return bool(done) and all(e.proposer != MODEL for e in done)
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from algorithms import grounding
 from algorithms.edit_programs import SAME_MARKS, Operation, align, tokens
 from algorithms.word_lists import word_set
+from tier_assets.l3_refined.edit_rules import looks_like_code
 from tier_assets.l3_refined.task import Edit, Passage
 from tier_assets.l3_refined.verify import ungrounded
 
@@ -44,6 +45,8 @@ SENTENCE_WORDS: Final = 3
 
 def refusal(edit: Edit, passage: Passage) -> str | None:
     """Why a model's operation on `passage` may not be done: it could change what the passage says, or lose it."""
+    if looks_like_code(passage.text):
+        return "in_code"
     if edit.operation == "replace_str":
         return _changes_meaning(edit, passage)
     if edit.operation == "add_line":
@@ -59,24 +62,33 @@ def _changes_meaning(edit: Edit, passage: Passage) -> str | None:
 
 
 def says_more(added: str, source: str) -> str | None:
-    """What an added text says that `source` does not; None where all of its words that carry meaning stand there."""
-    known = set(grounding.content_stems(source))
-    new_words = [w for w in grounding.content_stems(added) if w not in known]
+    """What an added line says that `source` does not, or says in another order; None where nothing is new."""
     fault = next(iter(ungrounded(added, source)), None)
     if fault is not None:
         return f"{fault.reason}: {fault.detail}"
-    return f"new_word: {', '.join(new_words[:3])}" if new_words else None
+    stems, known = grounding.content_stems(added), grounding.content_stems(source)
+    if not stems or grounding.fold(added) in grounding.fold(source):
+        return f"adds_nothing: {added.strip()[:60]!r}"
+    new_words = [w for w in stems if w not in set(known)]
+    if new_words:
+        return f"new_word: {', '.join(new_words[:3])}"
+    left = iter(known)  # "man bites dog" has the words of "dog bites man"
+    return None if all(w in left for w in stems) else f"new_order: {added.strip()[:60]!r}"
 
 
 def loses(edit: Edit, passage: Passage) -> str | None:
     """What the passage would no longer say without the lines; None where they state nothing, or nothing more."""
     text, start, end = passage.text, edit.char_start - passage.char_start, edit.char_end - passage.char_start
-    if kind(Operation(start, end, edit.old, ""), text) == "stray_line" or not edit.old.strip():
+    if kind(Operation(start, end, edit.old, ""), text) == "stray_line":
         return None
+    if not edit.old.strip():
+        return None if text[:start].endswith("\n\n") or text[end:].startswith("\n") else "joins_paragraphs"
     before, after, removed = text[:start].rstrip(), text[end:].strip(), edit.old.strip()
     rest = f"{before}\n{after}"
-    if grounding.fold(removed) in grounding.fold(rest):
+    if {grounding.fold(line) for line in removed.split("\n")} <= {grounding.fold(line) for line in rest.split("\n")}:
         return None  # said elsewhere
+    if any(unicodedata.category(sign) == "Sm" for sign in removed):  # of tables too: the bar is one
+        return f"loses_formula: {removed[:60]!r}"
     wrapped = len(before.rpartition("\n")[2].split()) > MAX_LINE_WORDS
     cut_before = _runs_on(before) and (wrapped or removed[:1].islower())
     if cut_before or (_runs_on(removed) and after[:1].islower()):
@@ -86,7 +98,7 @@ def loses(edit: Edit, passage: Passage) -> str | None:
         return f"loses_number: {', '.join(lost)}"
     if any(_states(line) for line in removed.split("\n")):
         return f"loses_statement: {removed[:60]!r}"
-    if removed.startswith("#") or _states(after.partition("\n")[0]):
+    if not before or removed.startswith("#") or _states(after.partition("\n")[0]):
         return f"loses_heading: {removed[:60]!r}"
     return None
 
