@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-from algorithms import grounding
+from algorithms.folded_words import words
+from algorithms.grounded_numbers import FIGURES
+from algorithms.word_lists import NUMBER_WORDS
 
 TIME, NUMBER, NAME = "time", "number", "name"
 
@@ -54,11 +56,11 @@ def asked(question: str) -> frozenset[str]:
 def kinds(answer: str) -> frozenset[str]:
     """The kinds that `answer` can pass for."""
     found = set()
-    number = bool(grounding.numbers(answer)) or grounding.has_number_word(answer)
-    if number or _WORDS_OF_NUMBER.search(answer):
+    figures = bool(FIGURES.search(answer))
+    if figures or any(w in NUMBER_WORDS for w in words(answer)) or _WORDS_OF_NUMBER.search(answer):
         found.add(NUMBER)
-    if _TIMES.search(answer) or grounding.numbers(answer):
+    if figures or _TIMES.search(answer):
         found.add(TIME)
-    if not grounding.numbers(answer) or re.search(r"[^\W\d_]{2}", re.sub(r"\d+\w*", "", answer)):
+    if not figures or re.search(r"[^\W\d_]{2}", re.sub(r"\d+\w*", "", answer)):
         found.add(NAME)
     return frozenset(found)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from algorithms.folded_words import words
 from algorithms.word_lists import NUMBER_WORDS, UNITS
 
-_NUMBER = re.compile(r"\d+(?:[.,'’\u00a0\u202f ](?=\d{3}(?!\d))\d{3})*(?:[.,]\d+)*|[½¼¾⅓⅔⅛]")
+FIGURES = re.compile(r"\d+(?:[.,'’\u00a0\u202f ](?=\d{3}(?!\d))\d{3})*(?:[.,]\d+)*|[½¼¾⅓⅔⅛]")
 _UNIT = re.compile(
     rf"[\s\u00a0-]?({'|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))})(?!\w)", re.IGNORECASE
 )
@@ -62,7 +62,7 @@ def _canonical(number: str) -> str:
 
 def numbers(text: str) -> list[str]:
     """The numbers of `text` in figures, as written, in order."""
-    return _NUMBER.findall(text)
+    return FIGURES.findall(text)
 
 
 def missing_numbers(output: str, source: str) -> list[str]:
@@ -72,7 +72,7 @@ def missing_numbers(output: str, source: str) -> list[str]:
     rest to 100 % is not missing; nor is the numbering of a list.
     """
     measured: dict[str, set[str]] = {}
-    for match in _NUMBER.finditer(source):
+    for match in FIGURES.finditer(source):
         for reading in number_readings(match.group()):
             measured.setdefault(reading, set()).add(_unit(source, match.end()))
     found_words = {part for word in words(source) for part in (word, *word.split("-"))}
@@ -82,7 +82,7 @@ def missing_numbers(output: str, source: str) -> list[str]:
         measured.setdefault(str(_ROMAN_VALUES[roman]), set()).add("")
     listed = _list_numbers(output)
     missing = [
-        m.group() for m in _NUMBER.finditer(output) if m.start() not in listed and not _is_known(m, output, measured)
+        m.group() for m in FIGURES.finditer(output) if m.start() not in listed and not _is_known(m, output, measured)
     ]
     asked = _asked_counts(output)
     for word in words(output):

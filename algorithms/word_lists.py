@@ -58,6 +58,28 @@ REPORTING = word_set(
     """
 )
 
+# What denies without a negation.
+DENIALS = NEGATIONS | word_set(
+    """
+    rarely unable lack lacked lacks lacking fail failed fails failure absence absent kaum fehlen fehlt
+    """
+)
+
+# English words of opposite direction: where one is said, the other contradicts it.
+OPPOSITES = """
+    increase:decrease increase:reduce increase:decline increase:drop increase:fall rise:fall high:low higher:lower
+    highest:lowest more:less more:fewer most:least greater:smaller greater:less greater:lower large:small larger:smaller
+    better:worse best:worst better:poor good:poor good:bad improve:worsen improve:deteriorate improve:impair
+    positive:negative positively:negatively gain:loss elevate:reduce enhance:reduce enhance:impair enhance:inhibit
+    enhance:suppress promote:inhibit upregulate:downregulate effective:ineffective safe:unsafe useful:useless
+    appropriate:inappropriate necessary:unnecessary likely:unlikely similar:different same:different early:late
+    earlier:later long:short longer:shorter strong:weak common:rare frequent:rare superior:inferior benefit:harm
+    beneficial:harmful sufficient:insufficient adequate:inadequate reliable:unreliable significant:insignificant
+    accurate:inaccurate dependent:independent younger:older young:old advantage:disadvantage favorable:unfavorable
+    correlated:uncorrelated related:unrelated able:unable agree:disagree before:after support:contradict success:failure
+    survive:die accept:reject fast:slow quick:slow easy:difficult
+"""
+
 # What points outside its sentence when it opens one: whoever reads that alone does not know of whom it speaks.
 DANGLING = word_set(
     """

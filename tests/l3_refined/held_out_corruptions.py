@@ -70,7 +70,7 @@ def _answers(folder: Path, code: str) -> dict[str, str]:
 
 def _articles(folder: Path) -> dict[str, list[str]]:
     """Of each paragraph of XQuAD (English, German) the other paragraphs of its article."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for code in ("en", "de"):
         data = json.loads((folder / "qa_xquad" / f"xquad.{code}.json").read_text(encoding="utf-8"))["data"]
         for document in data:

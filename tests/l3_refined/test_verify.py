@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from tier_assets.l3_refined.task import Prompt, read_prompt
-from tier_assets.l3_refined.tasks import EDIT, Ask, Passage
 from tier_assets.l3_refined.verify import GROUNDED, echo, ungrounded
 
 SOURCE = (
@@ -81,30 +80,3 @@ def test_read_prompt_without_its_parts_is_refused(tmp_path, content: str) -> Non
     path.write_text(content)
     with pytest.raises(ValueError, match=r"task\.txt"):
         read_prompt(path)
-
-
-# (reply, reason or None) to a passage
-PASSAGE = "queen Victoria opened the bridge\nover the Tay in 1878 , and it fell in 1879."
-EDITS = (
-    ("Queen Victoria opened the bridge over the Tay in 1878, and it fell in 1879.", None),
-    (PASSAGE, "unchanged"),
-    (PASSAGE.replace("1879", "1880"), "no_safe_edit"),
-    ("A bridge fell.", "rewritten"),
-    (f"I'm sorry, I cannot change much.\n{PASSAGE.replace(' ,', ',')}", "refusal"),
-)
-
-
-@pytest.mark.parametrize(("reply", "reason"), EDITS)
-def test_edit_accept_of_reply_gives_the_reason_against_it(reply: str, reason: str | None) -> None:
-    passage = Passage("d", PASSAGE, 0, len(PASSAGE))
-    judgement = EDIT.accept(EDIT.parse(reply, passage, Ask(()))[0], passage)
-    assert [r.reason for r in judgement.reasons][:1] == ([reason] if reason else [])
-    assert judgement.level == (0 if reason else 1)
-
-
-def test_edit_parse_keeps_the_safe_operations_only() -> None:
-    passage = Passage("d", PASSAGE, 0, len(PASSAGE))
-    reply = "Queen Mary opened the bridge over the Tay in 1878, and it never fell in 1879."
-    assert EDIT.parse(reply, passage, Ask(()))[0].output == (
-        "Queen Victoria opened the bridge over the Tay in 1878, and it fell in 1879."
-    )

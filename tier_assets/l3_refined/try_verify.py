@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from algorithms.answer_equivalence import equivalent, final_answer
 from resources.encoder import Encoder
 from tier_assets.l3_refined.entailment import scores
+from tier_assets.l3_refined.task import Reason
 from tier_assets.l3_refined.verify import ungrounded
 
 
 def try_verify(lines: Iterable[dict[str, Any]], encoder: Encoder | None = None) -> Iterator[dict[str, Any]]:
-    """{id, source, output} gives {id, level, accepted, reasons}: level 1 and accepted where nothing speaks against it.
+    """{id, source, output, answer?} gives {id, level, accepted, reasons}.
 
-    `reasons` are {reason, detail}. With `encoder` there is `entailment` too, as in the table.
+    Level 1 is grounded: `reasons`, of {reason, detail}, says why not. Accepted is what is grounded; where `answer` is
+    given, that the output's final answer is the same (`other_answer` where not). With `encoder`: `entailment` too.
 
     Raises:
-        ValueError: a line without a text `source` or `output`; the message names its id.
+        ValueError: a line without a text `source`, `output` or (where there is one) `answer`; the message names its id.
     """
     for line in lines:
         source, output = (_text(line, name) for name in ("source", "output"))
         reasons = ungrounded(output, source)
-        found: dict[str, Any] = {"id": line["id"], "level": 0 if reasons else 1, "accepted": not reasons}
+        level, accepted = (0 if reasons else 1), not reasons
+        if line.get("answer") is not None:
+            given = final_answer(output)
+            accepted = given is not None and equivalent(given, _text(line, "answer"))
+            if not accepted:
+                reasons.append(Reason("other_answer", f"{given!r}, not {line['answer']!r}"))
+        found: dict[str, Any] = {"id": line["id"], "level": level, "accepted": accepted}
         found["reasons"] = [{"reason": r.reason, "detail": r.detail} for r in reasons]
         if encoder is not None:
             found["entailment"] = scores([output], [source], encoder)[0]
