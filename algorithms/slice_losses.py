@@ -92,18 +92,21 @@ def tally(batches: Iterable[pl.DataFrame], column: str = "language") -> pl.DataF
     each as examples."""
     counted = TALLY.to_frame()
     for rows in batches:
-        one = (
-            judged(rows)
-            .select("doc_id", "reason", slice=pl.col(column).fill_null(UNKNOWN[1]))
-            .group_by("slice", "reason")
-            .agg(num=pl.len().cast(pl.Int64), examples=pl.col("doc_id").sort().head(MAX_EXAMPLES))
-        )
-        counted = (
-            pl.concat([counted, one.select(TALLY.names())])
-            .group_by("slice", "reason")
-            .agg(pl.col("num").sum(), pl.col("examples").explode().sort().head(MAX_EXAMPLES))
-        )
-    return counted.sort("slice", "reason")
+        counted = added(counted, rows, column)
+    return counted
+
+
+def added(counted: pl.DataFrame, rows: pl.DataFrame, column: str = "language") -> pl.DataFrame:
+    """A tally and the rows of one more batch, as `tally`."""
+    one = (
+        judged(rows)
+        .select("doc_id", "reason", slice=pl.col(column).fill_null(UNKNOWN[1]))
+        .group_by("slice", "reason")
+        .agg(num=pl.len().cast(pl.Int64), examples=pl.col("doc_id").unique().sort().head(MAX_EXAMPLES))
+    )
+    both = pl.concat([counted, one.select(TALLY.names())]).group_by("slice", "reason")
+    examples = pl.col("examples").explode().unique().sort().head(MAX_EXAMPLES)
+    return both.agg(pl.col("num").sum(), examples).sort("slice", "reason")
 
 
 def judged(rows: pl.DataFrame) -> pl.DataFrame:
@@ -317,6 +320,7 @@ __all__ = [
     "Alarm",
     "AuditSettings",
     "Vocabulary",
+    "added",
     "count_words",
     "judged",
     "lost_words",
