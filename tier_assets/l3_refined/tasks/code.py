@@ -80,12 +80,15 @@ def plan(passage: Passage) -> list[Ask]:
 
 def schema(name: str, style: str) -> JsonSchema:
     """The form of a reply about the function `name`."""
-    # The bounds are on words because xgrammar 0.2 refuses long counts of characters.
-    exercise = {"type": "string", "pattern": r'^[A-Z][^ "\\\n]*( [^ "\\\n]+){5,60}[.]$'}
-    test = {"type": "string", "pattern": rf'^assert {name}\([^ "\\\n]*( [^ "\\\n]+){{2,20}}$'}
+    # Bounds on words, since xgrammar 0.2 refuses long counts of characters; a word has one mark at most, since a small
+    # model that has begun "2,2,2" does not stop.
+    opening = f"(Write|Implement|Create|Define) a (Python )?function `{name}` (that|which)"
+    exercise = {"type": "string", "pattern": rf'^{opening}( [^ ,.;:"\\\n]+[,.;:]?){{4,60}}[.]$'}
+    words = r'[^ ,"\\\n]{0,24}(,? [^ ,"\\\n]{1,24}){0,15}'
+    test = {"type": "string", "pattern": rf"^assert {name}\({words}\) == {words}$"}
     fields: dict[str, Any] = {"exercise": exercise}
     if style == "free":
-        fields["solution"] = {"type": "string"}
+        fields["solution"] = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 60}
     if style != "from_examples":
         fields["tests"] = {"type": "array", "items": test, "minItems": MIN_TESTS, "maxItems": 6}
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
@@ -95,31 +98,26 @@ def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
     """The exercise of a JSON reply, with its solution and tests, or those that were given.
 
     Raises:
-        ValueError: no JSON object with the strings that the style asks for.
+        ValueError: no JSON object with the string and lists that the style asks for.
     """
     try:
         fields = json.loads(reply)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     source, *examples = json.loads(ask.given)
-    exercise = _text(fields, "exercise")
-    solution = _text(fields, "solution") if ask.style == "free" else source
-    tests = "\n".join(examples) if ask.style == "from_examples" else _lines(fields, "tests")
-    text = f"{exercise}\n\n{solution.strip()}\n"
-    return [Candidate(" ".join(exercise.split()), solution, text, reply, source, ask.style, tests=tests + "\n")]
+    if not isinstance(fields, dict) or not isinstance(fields.get("exercise"), str):
+        raise ValueError("JSON without a string 'exercise'")
+    exercise = " ".join(fields["exercise"].split())
+    solution = _lines(fields, "solution") if ask.style == "free" else source
+    tests = "\n".join(examples) + "\n" if ask.style == "from_examples" else _lines(fields, "tests")
+    return [Candidate(exercise, solution, f"{exercise}\n\n{solution}", reply, source, ask.style, tests=tests)]
 
 
-def _text(fields: Any, name: str) -> str:
-    if not isinstance(fields, dict) or not isinstance(fields.get(name), str):
-        raise ValueError(f"JSON without a string {name!r}")
-    return str(fields[name])
-
-
-def _lines(fields: Any, name: str) -> str:
-    lines = fields.get(name) if isinstance(fields, dict) else None
+def _lines(fields: dict[str, Any], name: str) -> str:
+    lines = fields.get(name)
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise ValueError(f"JSON without a list of strings {name!r}")
-    return "\n".join(lines)
+    return "".join(line.rstrip("\n") + "\n" for line in lines)
 
 
 def accept(candidate: Candidate, passage: Passage) -> Judgement:
