@@ -161,8 +161,17 @@ def test_parse_takes_what_the_style_asks_for_from_the_model_and_the_rest_from_th
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "no", "[]", "{}", '{"exercise": 1}', '{"exercise": "x"}', '{"exercise": "x", "solution": "y", "tests": []}']
-    + ['{"exercise": "x", "solution": [1], "tests": []}', '{"exercise": "x", "solution": [], "tests": "z"}'],
+    [
+        "",
+        "no",
+        "[]",
+        "{}",
+        '{"exercise": 1}',
+        '{"exercise": "x"}',
+        '{"exercise": "x", "solution": "y", "tests": []}',
+        '{"exercise": "x", "solution": [1], "tests": []}',
+        '{"exercise": "x", "solution": [], "tests": "z"}',
+    ],
 )
 def test_parse_of_anything_else_is_refused(reply: str) -> None:
     with pytest.raises(ValueError, match="JSON"):
