@@ -277,7 +277,8 @@ def try_(
     stage: Annotated[
         str,
         typer.Argument(
-            help="extract, clean, private, language, judge, dedup, score, annotate, refine, influence or ado."
+            help="extract, clean, private, language, judge, dedup, score, annotate, refine, verify, influence "
+            "or ado."
         ),
     ],
     file: Annotated[Path, typer.Argument(help="JSON Lines; `-` is standard input.", metavar="FILE.jsonl")],
@@ -290,6 +291,9 @@ def try_(
     ] = None,
     reference: Annotated[
         Path | None, typer.Option(help="For `influence`: the reference, JSON Lines {id, text}.", metavar="FILE")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="For `refine`: one task, in all its styles, such as `qa`.", metavar="TASK")
     ] = None,
     skip_steps: Annotated[int, typer.Option(help="For `ado`: leave out a run's steps up to this one.")] = 0,
 ) -> None:
@@ -304,6 +308,7 @@ def try_(
     - `score` {id,text} to {id,score,dimensions}, by the fit in force
     - `annotate` {id,text} to {id,windows,dimensions}, the language model's distribution over 0 to 5
     - `refine` {id,text} to {id,records,rejected}, by the language model
+    - `verify` {id,source,output,answer?} to {id,level,accepted,reasons}; `answer` is the right one, where it is known
     - `influence` {id,text} to {id,influence}: how far the reference's loss falls for a step on it, in nats a token
     - `ado` lines of {run,step,domain,tokens,loss,lr} to a line a domain: its scaling law and its weight; a picture
       of the laws is written beside the file
@@ -311,7 +316,7 @@ def try_(
     from tier_assets.try_stage import Options, run_stage
 
     try:
-        run_stage(open_lake(), stage, file, out, Options(scorer, checkpoint, reference, skip_steps))
+        run_stage(open_lake(), stage, file, out, Options(scorer, checkpoint, reference, skip_steps, task=task))
     except (ValueError, OSError) as error:
         raise BadInput(error) from error
 

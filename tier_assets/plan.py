@@ -86,7 +86,7 @@ STEPS: tuple[PartitionStep, ...] = (
         "l3_refined",
         "l3",
         _reading(l3.refinement_inputs),
-        lambda lake, engines: l3.refinement_version(lake, engines.llm),
+        lambda lake, engines: l3.refinement_version(lake, engines.llm, engines.encoder),
     ),
     PartitionStep(
         "l4_facts", "l4", _reading(l4.organization_inputs), lambda lake, engines: l4.organization_version(lake)

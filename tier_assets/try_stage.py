@@ -32,6 +32,7 @@ class Options:
     reference: Path | None = None
     skip_steps: int = 0
     picture: Path | None = None
+    task: str | None = None
 
 
 def _score(lake: Lake, lines: Lines, options: Options) -> Lines:
@@ -61,7 +62,15 @@ def _refine(lake: Lake, lines: Lines, options: Options) -> Lines:
     from resources.language_models import open_model
     from tier_assets.l3_refined.refine import try_refine
 
-    return try_refine(lines, open_model())
+    return try_refine(lines, open_model(), options.task)
+
+
+def _verify(lake: Lake, lines: Lines, options: Options) -> Lines:
+    from resources.encoder_resource import GpuEncoder
+    from tier_assets.l3_refined.try_verify import try_verify
+
+    encoder = GpuEncoder()
+    return try_verify(lines, encoder.open() if encoder.enabled else None)
 
 
 def _influence(lake: Lake, lines: Lines, options: Options) -> Lines:
@@ -88,6 +97,7 @@ STAGES: dict[str, Callable[[Lake, Lines, Options], Lines]] = {
     "score": _score,
     "annotate": _annotate,
     "refine": _refine,
+    "verify": _verify,
     "influence": _influence,
     "ado": _ado,
 }

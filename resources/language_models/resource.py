@@ -14,9 +14,14 @@ from resources.language_models.replay import Replayed
 
 
 class GpuLanguageModel(dg.ConfigurableResource):
-    """Which model to ask: `setting` as in `open_model`, empty for LAKE_LLM or the bundled model."""
+    """Which model to ask: `setting` as in `open_model`, empty for LAKE_LLM or the bundled model.
+
+    `checker` names another that answers the checks of what this one wrote; empty for LAKE_LLM_CHECK, or for none: then
+    the model checks itself, by another prompt.
+    """
 
     setting: str = ""
+    checker: str = ""
     max_model_len: int = MAX_MODEL_LEN
 
     @property
@@ -24,9 +29,20 @@ class GpuLanguageModel(dg.ConfigurableResource):
         """The setting that holds, from here or from LAKE_LLM: enters the code version of the steps that ask."""
         return self.setting or os.environ.get("LAKE_LLM") or BUNDLED
 
+    @property
+    def checker_identity(self) -> str:
+        """The checking model's setting that holds; empty for none."""
+        return self.checker or os.environ.get("LAKE_LLM_CHECK") or ""
+
     def open(self) -> LanguageModel:
         """The model; steps of one process share its engine."""
         return open_model(self.setting, self.max_model_len)
+
+    def replayed_checker(self, lake: Lake, prompt_version: str) -> Replayed | None:
+        """The checking model behind the replay cache, where there is one."""
+        if not self.checker_identity:
+            return None
+        return Replayed(open_model(self.checker_identity, self.max_model_len), lake, prompt_version)
 
     def replayed(self, lake: Lake, prompt_version: str) -> Replayed:
         """The model behind the lake's replay cache; `usage` counts what was really asked since now."""

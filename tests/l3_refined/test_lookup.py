@@ -8,7 +8,8 @@ from resources.language_models.scripted import ScriptedModel
 from tests.l3_refined.test_refine import documents
 from tier_assets.l3_refined.answers import num_times
 from tier_assets.l3_refined.refine import Refined, Settings, refine
-from tier_assets.l3_refined.tasks import LOOKUP, Passage
+from tier_assets.l3_refined.tasks import Passage
+from tier_assets.l3_refined.tasks.lookup import LOOKUP
 from tier_assets.l3_refined.tasks.lookup import agrees
 
 SENTENCE = "Queen Victoria opened the iron bridge over the Tay at Dundee on 20 June 1887."
@@ -96,7 +97,6 @@ def test_refine_question_for_a_sole_time_is_at_level_3_where_the_second_reply_ag
     row = found.rows.row(0, named=True)
     assert (row["verification_level"], row["style"]) == (level, "time")
     assert row["text"] == "When was the iron bridge opened?\n20 June 1887"
-    assert found.num_requests == 2
 
 
 @pytest.mark.parametrize(

@@ -1,91 +1,93 @@
-"""L3 on a frame of documents: ask every task about their passages, keep what is verified, say why the rest is not.
+"""L3 on documents: ask every task about their passages, keep what is verified, say why the rest is not.
 
-In: selected documents (doc_id, corpus, snapshot, text, language, title) and a language model. Out: rows of
-`l3_refined`, a verdict for every candidate that was not kept, lineage. Candidates = rows + verdicts, to the row.
-Costs a few requests a passage; memory is that of the frame and its replies, so callers pass batches.
+In: selected documents (doc_id, corpus, snapshot, text) and a language model. Out: rows of `l3_refined` and `l3_edits`,
+a verdict for every candidate that was not kept, lineage. Candidates = rows + verdicts, to the row.
+Costs a few requests a passage; memory is that of the documents under way, whatever their number.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import polars as pl
 
-from resources.language_models import LanguageModel, Reply
+from resources.encoder import Encoder
+from resources.language_models import LanguageModel
+from tier_assets.l3_refined import entailment, outcomes
+from tier_assets.l3_refined.flight import NO_LIMITS, Flight, Limits, Refinement
 from tier_assets.l3_refined.passages import cut
-from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Reason, Task
+from tier_assets.l3_refined.task import Candidate, Passage, Task
 from tier_assets.l3_refined.tasks import TASKS
-from tier_tables import LINEAGE, VERDICTS
-from tier_tables.refinement import L3_REFINED
+from tier_assets.l3_refined.undo import taken_back
+from tier_tables import VERDICTS
 
-PARENT_TABLE: Final = "l2_selected"
-# A document that gave no candidate at all.
-IDLE: Final = {
-    "no_passage": "no whole sentences of enough words and few enough tokens",
-    "nothing_to_ask": "no task found anything to ask in its passages",
-}
+# Refined documents between two batches of rows.
+BATCH_REFINED: Final = 512
+# What `lake try refine` shows of a record.
+SHOWN: Final = ("doc_id", "task", "style", "text", "messages", "answer", "tests", "verification_level", "levels")
+TRIED: Final = 256
+
+
+class Progress(Protocol):
+    """Told of each document that is finished: documents, tokens written, candidates judged and kept so far."""
+
+    def __call__(self, done: int, *, tokens: int, judged: int, kept: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is asked: `num_documents` of a partition, best first; `num_passages` of each, of `passage_tokens` tokens."""
+    """What is asked: `num_documents` of a partition, best first; `num_passages` of each, of `passage_tokens` tokens.
+
+    `limits` says how many tasks a passage is given to, and in how many styles each.
+    """
 
     num_documents: int
     num_passages: int
     passage_tokens: int
     min_passage_words: int
+    limits: Limits = NO_LIMITS
     tasks: tuple[Task, ...] = TASKS
 
+    def of(self, task: str) -> Settings:
+        """These settings with one task, and what it comes after; every style of it is asked.
 
-# A document costs about 200 prompt tokens to edit and two questions of 100 beside a prefix that is cached; 96 of them
-# fit the demo's share of 60,000.
-SMOKE: Final = Settings(num_documents=16, num_passages=1, passage_tokens=128, min_passage_words=20)
-DEFAULT: Final = Settings(num_documents=100_000, num_passages=4, passage_tokens=128, min_passage_words=20)
+        Raises:
+            ValueError: no such task; the message lists the known ones.
+        """
+        known = {t.name: t for t in self.tasks}
+        if task not in known:
+            raise ValueError(f"unknown task {task!r}; known: {', '.join(known)}")
+        named = [known[task]]
+        while named[0].after is not None:
+            named.insert(0, known[named[0].after])
+        return replace(self, tasks=tuple(named), limits=NO_LIMITS)
+
+
+SMOKE: Final = Settings(16, num_passages=1, passage_tokens=128, min_passage_words=20, limits=Limits(3, 1))
+DEFAULT: Final = Settings(100_000, num_passages=4, passage_tokens=128, min_passage_words=20, limits=Limits(4, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """Rows of `l3_refined`, `verdicts` and `lineage`, and what the model's replies cost."""
+    """Rows of `l3_refined`, `verdicts`, `lineage` and `l3_edits`; `sources` are the passages behind the rows."""
 
     rows: pl.DataFrame
     verdicts: pl.DataFrame
     lineage: pl.DataFrame
-    num_requests: int
-    prompt_tokens: int
-    cached_prompt_tokens: int
-    output_tokens: int
+    edits: pl.DataFrame
+    sources: pl.Series
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One prompt about one passage."""
+class Models:
+    """`writer` writes; `checker` answers the checks that ask another model; `encoder` scores entailment."""
 
-    task: Task
-    passage: Passage
-    ask: Ask
-    prompt: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A candidate, or a reply without any, and its judgement: it is kept where there are no reasons.
-
-    Tokens are those of the reply, and of the second reply where the candidate was checked.
-    """
-
-    request: Request
-    record_id: str
-    reply: str | None
-    candidate: Candidate | None
-    level: int
-    reasons: tuple[Reason, ...]
-    prompt_tokens: int
-    output_tokens: int
+    writer: LanguageModel
+    checker: LanguageModel | None = None
+    encoder: Encoder | None = None
 
 
 def choose(docs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -109,204 +111,88 @@ def left_out(docs: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 
 
 def refine(docs: pl.DataFrame, model: LanguageModel, settings: Settings) -> Refined:
-    """`docs` (doc_id, corpus, snapshot, text) refined by every task of `settings`."""
-    passages = {
-        d: cut(d, t, settings.passage_tokens, settings.num_passages, settings.min_passage_words)
-        for d, t in docs.select("doc_id", "text").iter_rows()
-    }
-    outcomes: dict[str, Outcome] = {}
-    replies: list[Reply] = []
-    for task in settings.tasks:
-        requests = plan(task, [p for found in passages.values() for p in found])
-        answered = ask(requests, task.prompt.system, task.max_tokens, model)
-        judged = [o for q, r in zip(requests, answered, strict=True) for o in judge(q, r, model.name)]
-        # The same output about the same document is one candidate, however often it was written.
-        fresh = list({o.record_id: o for o in reversed(judged)}.values())[::-1]
-        checked, again = check(task, fresh, model)
-        outcomes |= {o.record_id: o for o in checked}
-        replies += answered + again
-    place = docs.select("doc_id", "corpus", "snapshot")
-    rows = _rows(outcomes.values(), model.name, place)
-    attempted = {o.request.passage.doc_id for o in outcomes.values()}
-    idle = {d: "nothing_to_ask" if found else "no_passage" for d, found in passages.items() if d not in attempted}
+    """A frame of documents refined at once."""
+    found = list(refine_all([docs], Models(model), settings)) or [_rows([], Models(model), {})]
+    return Refined(
+        rows=pl.concat([f.rows for f in found]),
+        verdicts=pl.concat([f.verdicts for f in found]),
+        lineage=pl.concat([f.lineage for f in found]),
+        edits=pl.concat([f.edits for f in found]),
+        sources=pl.concat([f.sources for f in found]),
+    )
+
+
+def refine_all(
+    docs: Iterable[pl.DataFrame],
+    models: Models,
+    settings: Settings,
+    undone: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Iterator[Refined]:
+    """`docs`, frames of (doc_id, corpus, snapshot, text), refined by every task of `settings`, batch by batch.
+
+    Operations of edit programs whose ids are in `undone` are left out.
+    """
+    places: dict[str, tuple[str, str]] = {}
+
+    def opened() -> Iterator[tuple[str, list[Passage]]]:
+        for batch in docs:
+            for doc_id, corpus, snapshot, text in batch.select("doc_id", "corpus", "snapshot", "text").iter_rows():
+                places[doc_id] = (corpus, snapshot)
+                yield (
+                    doc_id,
+                    cut(doc_id, text, settings.passage_tokens, settings.num_passages, settings.min_passage_words),
+                )
+
+    def amend(candidate: Candidate, passage: Passage) -> Candidate:
+        return taken_back(candidate, passage, undone)
+
+    flight = Flight(opened(), settings.tasks, settings.limits, models.writer, models.checker, amend if undone else None)
+    batch: list[Refinement] = []
+    for done, refinement in enumerate(flight, 1):
+        batch.append(refinement)
+        if progress is not None:
+            progress(done, tokens=flight.output_tokens, judged=flight.num_judged, kept=flight.num_kept)
+        if len(batch) == BATCH_REFINED:
+            yield _rows(batch, models, places)
+            batch = []
+    if batch:
+        yield _rows(batch, models, places)
+
+
+def _rows(batch: Sequence[Refinement], models: Models, places: dict[str, tuple[str, str]]) -> Refined:
+    found = [outcome for refinement in batch for outcome in refinement.finish()]
+    kept = [o for o in found if o.candidate is not None and not o.reasons]
+    if models.encoder is not None:
+        passages, texts = [o.writing.passage.text for o in kept], [o.candidate.output for o in kept if o.candidate]
+        for outcome, score in zip(kept, entailment.scores(texts, passages, models.encoder), strict=True):
+            outcome.entailment = score
+    own = {r.doc_id: places.pop(r.doc_id) for r in batch}
+    idle = {r.doc_id: "nothing_to_ask" if r.passages else "no_passage" for r in batch if not r.outcomes}
+    place = pl.DataFrame(
+        [(doc_id, *where) for doc_id, where in own.items()],
+        schema={"doc_id": pl.String, "corpus": pl.String, "snapshot": pl.String},
+        orient="row",
+    )
+    rows = outcomes.rows(found, models.writer.name, place)
     return Refined(
         rows=rows,
-        verdicts=_verdicts(outcomes.values(), idle, place),
-        lineage=_lineage(rows),
-        num_requests=len(replies),
-        prompt_tokens=sum(r.prompt_tokens for r in replies),
-        cached_prompt_tokens=sum(r.cached_prompt_tokens for r in replies),
-        output_tokens=sum(r.output_tokens for r in replies),
+        verdicts=outcomes.verdicts(found, idle, place),
+        lineage=outcomes.lineage(rows),
+        edits=outcomes.edits(found, place),
+        sources=pl.Series([o.writing.passage.text for o in kept], dtype=pl.String),
     )
 
 
-def plan(task: Task, passages: list[Passage]) -> list[Request]:
-    """What `task` asks of the passages, in their order."""
-    return [Request(task, p, a, task.prompt.fill(a.fill, a.style)) for p in passages for a in task.plan(p)]
-
-
-def ask(requests: Sequence[Request], system: str, max_tokens: int, model: LanguageModel) -> list[Reply]:
-    """The model's replies, one a request, in order; requests of one form of reply are asked together."""
-    forms: dict[str, list[int]] = {}
-    for i, request in enumerate(requests):
-        forms.setdefault(json.dumps(request.ask.json_schema, sort_keys=True), []).append(i)
-    replies: dict[int, Reply] = {}
-    for form, places in forms.items():
-        prompts = [requests[i].prompt for i in places]
-        answered = model.complete(prompts, system=system, max_tokens=max_tokens, json_schema=json.loads(form))
-        replies.update(zip(places, answered, strict=True))
-    return [replies[i] for i in range(len(requests))]
-
-
-def judge(request: Request, reply: Reply, model: str) -> list[Outcome]:
-    """The candidates of a reply, judged; a reply without a candidate gives one outcome that says why."""
-    task = request.task
-    if reply.error is not None or reply.text is None:
-        return [_failed(request, reply, model, reply.error or "empty", "no reply")]
-    if not reply.text.strip():
-        return [_failed(request, reply, model, "empty", "blank reply")]
-    try:
-        candidates = task.parse(reply.text, request.passage, request.ask)
-    except ValueError as error:
-        # A reply cut off by its token limit is the commonest malformed one: say so.
-        cut_off = " (cut off)" if reply.output_tokens >= task.max_tokens else ""
-        return [_failed(request, reply, model, "malformed", f"{error}{cut_off}")]
-    return [_judged(request, reply, model, c, task.accept(c, request.passage)) for c in candidates] or [
-        _failed(request, reply, model, "empty", "no candidate in the reply")
-    ]
-
-
-def _judged(request: Request, reply: Reply, model: str, candidate: Candidate, judgement: Judgement) -> Outcome:
-    record_id = _record_id(request, candidate.style, model, candidate.prompt, candidate.output)
-    level, reasons = judgement.level, judgement.reasons
-    return Outcome(request, record_id, reply.text, candidate, level, reasons, reply.prompt_tokens, reply.output_tokens)
-
-
-def _failed(request: Request, reply: Reply, model: str, reason: str, detail: str) -> Outcome:
-    """The outcome of a request that gave no candidate; its id tells the requests of one document apart."""
-    record_id = _record_id(request, request.ask.style, model, request.prompt, reason)
-    reasons = (Reason(reason, detail),)
-    return Outcome(request, record_id, reply.text, None, 0, reasons, reply.prompt_tokens, reply.output_tokens)
-
-
-def _record_id(request: Request, style: str | None, model: str, prompt: str, output: str) -> str:
-    task = request.task
-    parts = [task.name, style, [request.passage.doc_id], model, task.prompt.version, prompt, output]
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def check(task: Task, outcomes: list[Outcome], model: LanguageModel) -> tuple[list[Outcome], list[Reply]]:
-    """The outcomes, those that a second question bears out at level 3, and the replies to it.
-
-    Where the task needs the second reply to agree and it does not, the candidate is rejected.
-    """
-    replies: list[Reply] = []
-    checked = list(outcomes)
-    for asked in task.checks:
-        accepted = {
-            i: Request(task, o.request.passage, question, asked.prompt.fill(question.fill))
-            for i, o in enumerate(checked)
-            if o.candidate is not None and not o.reasons
-            for question in [asked.ask(o.candidate, o.request.passage)]
-            if question is not None
-        }
-        found = ask(list(accepted.values()), asked.prompt.system, asked.max_tokens, model)
-        replies += found
-        for i, reply in zip(accepted, found, strict=True):
-            candidate = outcomes[i].candidate
-            agrees = candidate is not None and reply.text is not None and asked.agrees([reply.text], candidate)
-            rejects = not agrees and candidate is not None and asked.needed(candidate)
-            differs = Reason(asked.reason, (reply.text or reply.error or "")[:200])
-            checked[i] = replace(
-                checked[i],
-                level=asked.level if agrees else 0 if rejects else checked[i].level,
-                reasons=(differs,) if rejects else (),
-                prompt_tokens=checked[i].prompt_tokens + reply.prompt_tokens,
-                output_tokens=checked[i].output_tokens + reply.output_tokens,
-            )
-    return checked, replies
-
-
-def _rows(outcomes: Iterable[Outcome], model: str, place: pl.DataFrame) -> pl.DataFrame:
-    kept = [
-        {
-            "record_id": o.record_id,
-            "doc_id": o.request.passage.doc_id,
-            "task": o.request.task.name,
-            "style": o.candidate.style,
-            "source_doc_ids": [o.request.passage.doc_id],
-            "messages": _messages(o.candidate),
-            "text": o.candidate.text,
-            "model": model,
-            "prompt_version": o.request.task.prompt.version,
-            "prompt_tokens": o.prompt_tokens,
-            "output_tokens": o.output_tokens,
-            "source_spans": [
-                {
-                    "doc_id": o.request.passage.doc_id,
-                    "char_start": o.request.passage.char_start,
-                    "char_end": o.request.passage.char_end,
-                }
-            ],
-            "answer": o.candidate.answer,
-            "tests": o.candidate.tests,
-            "temperature": o.request.task.temperature,
-            "seed": 0,
-            "max_tokens": o.request.task.max_tokens,
-            "seconds": 0.0,
-            "verification_level": o.level,
-            "levels": sorted({1, o.level}),
-        }
-        for o in outcomes
-        if o.candidate is not None and not o.reasons
-    ]
-    schema = {n: t for n, t in L3_REFINED.schema.items() if n not in ("corpus", "snapshot")}
-    frame = pl.DataFrame(kept, schema=schema).join(place, on="doc_id", how="left", maintain_order="left")
-    return frame.select(L3_REFINED.schema.names())
-
-
-def _messages(candidate: Candidate) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": m.content} for m in candidate.messages]
-
-
-def _verdicts(outcomes: Iterable[Outcome], idle: Mapping[str, str], place: pl.DataFrame) -> pl.DataFrame:
-    rejected = [
-        {
-            "tier": "l3",
-            "doc_id": o.request.passage.doc_id,
-            "record_id": o.record_id,
-            "task": o.request.task.name,
-            "reason": o.reasons[0].reason,
-            "detail": "; ".join(f"{r.reason}: {r.detail}" for r in o.reasons),
-            "reply": o.reply,
-        }
-        for o in outcomes
-        if o.reasons
-    ]
-    rejected += [{"tier": "l3", "doc_id": d, "reason": why, "detail": IDLE[why]} for d, why in idle.items()]
-    schema = {n: t for n, t in VERDICTS.schema.items() if n not in ("corpus", "snapshot")}
-    frame = pl.DataFrame(rejected, schema=schema).join(place, on="doc_id", how="left", maintain_order="left")
-    return frame.select(VERDICTS.schema.names())
-
-
-def _lineage(rows: pl.DataFrame) -> pl.DataFrame:
-    parents = rows.select(
-        pl.lit("l3_refined").alias("child_table"),
-        "corpus",
-        "snapshot",
-        pl.col("record_id").alias("child_id"),
-        pl.lit(PARENT_TABLE).alias("parent_table"),
-        pl.col("source_doc_ids").alias("parent_id"),
-    )
-    return parents.explode("parent_id").select(pl.col(n).cast(t) for n, t in LINEAGE.schema.items())
-
-
-def try_refine(lines: Iterable[Mapping[str, Any]], model: LanguageModel, batch: int = 256) -> Iterator[dict[str, Any]]:
-    """For each {id, text} a line {id, records, rejected}, in order: what the tasks make of one's own texts.
+def try_refine(
+    lines: Iterable[Mapping[str, Any]], model: LanguageModel, task: str | None = None, batch: int = TRIED
+) -> Iterator[dict[str, Any]]:
+    """For each {id, text} a line {id, records, rejected}, in order: what the tasks, or one, make of one's own texts.
 
     Raises:
-        ValueError: a line has no string `text`; the message names its id.
+        ValueError: unknown task, or a line has no string `text`; the message names its id.
     """
+    settings = SMOKE if task is None else SMOKE.of(task)
     stream = iter(lines)
     while chunk := list(islice(stream, batch)):
         for line in chunk:
@@ -316,8 +202,8 @@ def try_refine(lines: Iterable[Mapping[str, Any]], model: LanguageModel, batch: 
         docs = pl.DataFrame({"doc_id": keys, "text": [line["text"] for line in chunk]}).with_columns(
             corpus=pl.lit("try"), snapshot=pl.lit("try")
         )
-        refined = refine(docs, model, SMOKE)
-        records = refined.rows.select("doc_id", "task", "style", "text", "messages", "verification_level")
+        refined = refine(docs, model, settings)
+        records = refined.rows.select(SHOWN)
         rejected = refined.verdicts.select("doc_id", "task", "reason", "detail", "reply")
         for key, line in zip(keys, chunk, strict=True):
             yield {"id": line.get("id"), "records": _of(records, key), "rejected": _of(rejected, key)}
