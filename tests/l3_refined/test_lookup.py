@@ -9,8 +9,7 @@ from tests.l3_refined.test_refine import documents
 from tier_assets.l3_refined.answers import num_times
 from tier_assets.l3_refined.refine import Refined, Settings, refine
 from tier_assets.l3_refined.tasks import Passage
-from tier_assets.l3_refined.tasks.lookup import LOOKUP
-from tier_assets.l3_refined.tasks.lookup import agrees
+from tier_assets.l3_refined.tasks.lookup import LOOKUP, agrees
 
 SENTENCE = "Queen Victoria opened the iron bridge over the Tay at Dundee on 20 June 1887."
 PASSAGE = f"{SENTENCE} A storm destroyed the first bridge in 1879."
