@@ -77,8 +77,8 @@ class Side:
 
     @property
     def is_number(self) -> bool:
-        """Whether it is a single number, maybe with a sign."""
-        return len(self.numbers) == 1 and all(t.kind in ("num", "percent") or t.text == "-" for t in self.tokens)
+        """Whether it is a single number, maybe with a sign or in brackets."""
+        return len(self.numbers) == 1 and all(t.kind != "op" or t.text == "-" for t in self.tokens)
 
     @property
     def key(self) -> str:

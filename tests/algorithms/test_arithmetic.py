@@ -88,6 +88,8 @@ def test_equation_with_units_percent_and_rounding_holds_as_a_reader_takes_it(tex
         "3:4 = 6 / 2",
         "x = 5",
         "5 = 5",
+        "f (0) = 2",
+        "(3.1 inches) = 1.7",
         "a == 3 + 4",
         "3 + 4 >= 6",
         "9^9^9 = 3",
