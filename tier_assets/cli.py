@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tier_assets.cli_edits import edit_commands
 from tier_assets.cli_loop import loop, loop_commands, rounds
 from tier_assets.cli_rows import rows
 from tier_assets.cli_shared import CORPUS, SNAPSHOT, BadInput, ask, chosen_keys, existing_lake, open_lake
+from tier_assets.cli_uses import uses
 from tier_tables import TIERS
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ app = typer.Typer(
 )
 app.add_typer(rows)
 app.add_typer(loop_commands)
+app.add_typer(edit_commands)
+app.add_typer(uses, name="uses")
 
 
 @app.command()
