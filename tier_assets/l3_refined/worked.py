@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from algorithms import grounding
+from algorithms.arithmetic import equations
 from algorithms.sentences import sentences
 from algorithms.word_lists import word_set
 from tier_assets.l3_refined.self_contained import ASKING_WORDS, mentions_text, unclear
@@ -24,7 +25,23 @@ from tier_assets.l3_refined.verify import copied, echo, language, ungrounded, wr
 MIN_QUESTION_WORDS: Final = 4
 MIN_CONTENT_WORDS: Final = 2
 MIN_REASONING_WORDS: Final = 6
+MIN_STATEMENT_WORDS: Final = 5
 MAX_ANSWER_WORDS: Final = 15
+# Strings of a reply that are sentences: their fewest words, and how they end.
+SENTENCES: Final = {
+    "question": (MIN_QUESTION_WORDS, "?"),
+    "exercise": (MIN_QUESTION_WORDS, ".?"),
+    "reasoning": (MIN_REASONING_WORDS, "."),
+    "solution": (MIN_REASONING_WORDS, "."),
+    "statement": (MIN_STATEMENT_WORDS, "."),
+}
+# What an exercise begins with that is no question.
+INSTRUCTIONS: Final = word_set(
+    "compute calculate find determine show prove explain state name describe define write give list solve decide "
+    "berechne berechnen bestimme bestimmen zeige zeigen erkläre erklären nenne nennen beschreibe beschreiben "
+    "calculez calculer déterminez trouvez montrez expliquez décrivez citez énoncez calcule calcular determine "
+    "demuestre explique describa enuncie halle"
+)
 # Latin scripts have one space in six characters, tables and code fewer; scripts without spaces next to none.
 MIN_SPACES: Final = 0.05
 # Share of a question's content words that the sentences have where the answer comes from.
@@ -43,13 +60,15 @@ _REASONING_WORDS: Final = word_set(
 
 
 def schema(source: str, max_words: Mapping[str, int]) -> JsonSchema:
-    r"""The form of a reply: an object of strings, each of at most so many words; a `question` ends with its mark.
+    r"""The form of a reply: an object of strings, each of at most so many words; SENTENCES have an end and a least.
 
     Only its tokens bound a reply where words are no measure: a source with backslashes (LaTeX, paths) needs them in its
     replies, and xgrammar 0.2 lets no string with a pattern escape one; other scripts write no spaces.
     """
     by_words = "\\" not in source and source.count(" ") >= MIN_SPACES * len(source)
-    strings = {name: {"type": "string", "pattern": _pattern(name, most)} for name, most in max_words.items()}
+    # A small model that sees JSON writes templates; where the source has no braces, no reply needs them.
+    barred = "" if "{" in source else "{}"
+    strings = {name: {"type": "string", "pattern": _pattern(name, most, barred)} for name, most in max_words.items()}
     return {
         "type": "object",
         "properties": strings if by_words else {name: {"type": "string"} for name in max_words},
@@ -58,10 +77,13 @@ def schema(source: str, max_words: Mapping[str, int]) -> JsonSchema:
     }
 
 
-def _pattern(name: str, max_words: int) -> str:
-    """Up to `max_words` words of up to 32 characters: without a bound a small model joins its words for ever."""
-    word = r'[^ ?"\\\n]{1,32}' if name == "question" else r'[^ "\\\n]{1,32}'
-    return rf"^{word}( {word}){{0,{max_words - 1}}}{r'[?]' if name == 'question' else ''}$"
+def _pattern(name: str, max_words: int, barred: str) -> str:
+    """Words of up to 32 characters: without that bound a small model joins its words to one that never ends."""
+    min_words, end = SENTENCES.get(name, (1, ""))
+    character = rf'[^ "\\\n{barred}{"?" if end == "?" else ""}]'
+    word = f"{character}{{1,32}}"
+    first = f"[^ a-z{character[3:]}{character}{{0,31}}" if end else word
+    return f"^{first}( {word}){{{min_words - 1},{max_words - 1}}}{f'[{end}]' if end else ''}$"
 
 
 def fields(reply: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -82,22 +104,28 @@ def fields(reply: str, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(" ".join(found[name].split()) for name in names)
 
 
-def faults(question: str, reasoning: str, answer: str, source: str, prompt: Prompt) -> list[Reason]:
-    """All that speaks against a question about `source`, its worked answer, and the two together."""
-    reasons = question_faults(question, source)
-    reasons += _steps(question, reasoning, answer, source)
-    reasons += _answer(question, reasoning, answer, source)
+def faults(
+    question: str, reasoning: str, answer: str, source: str, prompt: Prompt, given: str = "", instructs: bool = False
+) -> list[Reason]:
+    """All that speaks against a question about `source`, its worked answer, and the two together.
+
+    `given` are premises that the question may set beside the source; where it `instructs`, it need not be a question.
+    """
+    reasons = question_faults(question, source, given, instructs)
+    reasons += _steps(question, reasoning, answer, source, given)
+    reasons += _answer(question, reasoning, answer, f"{source}\n{given}")
     if not any(r.reason in ("answer_not_in_source", "answer_not_in_reasoning") for r in reasons):
         reasons += _together(question, reasoning, answer, source)
     reasons += echo(f"{question}\n{reasoning}\n{answer}", prompt, source)
     return list({r.reason: r for r in reversed(reasons)}.values())[::-1]
 
 
-def question_faults(question: str, source: str) -> list[Reason]:
+def question_faults(question: str, source: str, given: str = "", instructs: bool = False) -> list[Reason]:
     """What speaks against a question by itself: its form, its words, what it takes for known."""
     reasons = []
     found = grounding.words(question)
-    if not question.endswith(("?", "？")) or len(found) < MIN_QUESTION_WORDS:
+    asks = question.endswith(("?", "？")) or (instructs and bool(INSTRUCTIONS & set(found)))
+    if not asks or len(found) < MIN_QUESTION_WORDS:
         reasons.append(Reason("not_a_question", question))
     if len(set(found)) < 0.7 * len(found):
         reasons.append(Reason("repeats_itself", question))
@@ -107,12 +135,12 @@ def question_faults(question: str, source: str) -> list[Reason]:
     reasons += garbled(question, source) + unclear(question, tongue)
     # German writes every noun like a name; there the question's nouns are weighed with its other words.
     exempt = {"new_name"} if tongue == "de" else set()
-    return reasons + [r for r in ungrounded(question, source) if r.reason not in exempt]
+    return reasons + [r for r in ungrounded(question, f"{source}\n{given}") if r.reason not in exempt]
 
 
 def garbled(text: str, source: str) -> list[Reason]:
     """The reason `garbled_word` where `text` has words that no language has and the source does not."""
-    found = [w for w in text.split() if _GARBLED.search(w) and w.strip("?,;:.!()'\"") not in source]
+    found = [w for w in text.split() if _GARBLED.search(w) and w.removesuffix(".").strip("?,;:!()'\"") not in source]
     return [Reason("garbled_word", ", ".join(found))] if found else []
 
 
@@ -124,10 +152,13 @@ def repeats(text: str) -> list[Reason]:
     return [Reason("repeats_itself", " ".join(again))] if again else []
 
 
-def _steps(question: str, reasoning: str, answer: str, source: str) -> list[Reason]:
+def _steps(question: str, reasoning: str, answer: str, source: str, given: str) -> list[Reason]:
     """What speaks against the reasoning."""
     reasons = mentions_text(f"{reasoning}\n{answer}") + garbled(f"{reasoning} {answer}", source) + repeats(reasoning)
-    reasons += ungrounded(f"{reasoning}\n{answer}", source) + copied(reasoning, source)
+    reasons += ungrounded(f"{reasoning}\n{answer}", f"{source}\n{given}") + copied(reasoning, source)
+    wrong = [e.text for e in equations(f"{reasoning}\n{answer}") if not e.holds]
+    if wrong:
+        reasons.append(Reason("wrong_arithmetic", ", ".join(wrong)))
     if len(grounding.words(reasoning)) < MIN_REASONING_WORDS or "?" in reasoning:
         reasons.append(Reason("no_reasoning", reasoning))
     for start, end in sentences(reasoning):
@@ -143,11 +174,11 @@ def support_of_claim(claim: str, source: str, given: str = "") -> float:
     """Share of the content words of `claim` that one sentence of `source` and its next have, or `given` has."""
     wanted = [w for w in _content(claim) if w not in _REASONING_STEMS]
     known = set(grounding.content_stems(given))
-    windows = [set(grounding.content_stems(text)) | known for text in _windows(source)]
-    return max((sum(w in have for w in wanted) for have in windows), default=0) / len(wanted) if wanted else 1.0
+    places = [set(grounding.content_stems(text)) | known for text in windows(source)]
+    return max((sum(w in have for w in wanted) for have in places), default=0) / len(wanted) if wanted else 1.0
 
 
-def _windows(source: str) -> list[str]:
+def windows(source: str) -> list[str]:
     """Each two neighbouring sentences of `source`."""
     spans = sentences(source)
     return [source[a.start : b.end] for a, b in zip(spans, [*spans[1:], spans[-1]], strict=True)] if spans else [source]
@@ -182,7 +213,7 @@ def _together(question: str, reasoning: str, answer: str, source: str) -> list[R
     """The reason `question_off_answer` where the source says something else at the place that the steps lead to."""
     wanted = _asked_stems(question)
     told = set(grounding.content_stems(answer)) | set(grounding.content_stems(reasoning))
-    best = max(_windows(source), key=lambda text: len(told & set(grounding.content_stems(text))))
+    best = max(windows(source), key=lambda text: len(told & set(grounding.content_stems(text))))
     have = set(grounding.content_stems(best))
     share = sum(w in have for w in wanted) / max(1, len(wanted))
     return [Reason("question_off_answer", f"{share:.2f} of its words are there")] if share < QUESTION_SUPPORT else []

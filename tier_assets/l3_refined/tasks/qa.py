@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from algorithms.sentences import sentences
+from tier_assets.l3_refined.agreement import consistency, second_solver
 from tier_assets.l3_refined.answers import stands_alone
 from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Task, judged, read_prompt
 from tier_assets.l3_refined.worked import faults, fields, schema
@@ -49,4 +50,6 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     return judged(faults(candidate.prompt, reasoning, candidate.answer or "", passage.text, PROMPT))
 
 
-QA: Final = Task("qa", PROMPT, max_tokens=160, plan=plan, parse=parse, accept=accept)
+# Samples of the model at level 2, the second solver at level 3: a grounded answer that they do not give keeps level 1.
+CHECKS: Final = (consistency(), second_solver())
+QA: Final = Task("qa", PROMPT, max_tokens=160, plan=plan, parse=parse, accept=accept, checks=CHECKS)
