@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from resources.language_models.look_ahead import handed_over
+from resources.language_models.look_ahead import Source, handed_over
 from resources.language_models.protocol import (
     NOTHING_UNDER_WAY,
     Flight,
@@ -83,24 +83,16 @@ class EndpointModel(LanguageModel):
         `choose` reads the first token's logprobs, of which the server names only the 20 likeliest: an option not among
         them has probability 0, and a prompt with no option among them is "malformed".
         """
-        source = handed_over(requests)
+        source = Source(handed_over(requests))
         places: dict[Future[Reply], int] = {}
         stopped = threading.Event()
         pool = ThreadPoolExecutor(self._concurrency)
-        has_ended = False
         try:
             while True:
-                while not has_ended and len(places) < self._concurrency:
-                    try:
-                        item = next(source)
-                    except StopIteration:
-                        has_ended = True
-                        break
-                    if item is None:
-                        break
+                while len(places) < self._concurrency and (item := source.take()) is not None:
                     places[pool.submit(self._ask, item[1], stopped)] = item[0]
                 if not places:
-                    if has_ended:
+                    if source.has_ended:
                         return
                     raise ValueError(NOTHING_UNDER_WAY)
                 for future in wait(places, return_when=FIRST_COMPLETED).done:

@@ -101,16 +101,17 @@ class KeptReplies:
 
 
 class Hashes:
-    """A set of 60-bit numbers that takes 8 bytes each."""
+    """A set of 60-bit numbers that takes 8 bytes each, but for the `recent` last ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, recent: int = RECENT) -> None:
+        self._most_recent = recent
         self._sorted = np.empty(0, dtype=np.int64)
         self._recent: set[int] = set()
 
     def add(self, hashes: Collection[int]) -> None:
         """Add numbers."""
         self._recent.update(hashes)
-        if len(self._recent) >= RECENT:
+        if len(self._recent) >= self._most_recent:
             recent = np.fromiter(self._recent, dtype=np.int64, count=len(self._recent))
             self._sorted = np.union1d(self._sorted, recent)
             self._recent = set()

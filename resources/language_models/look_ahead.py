@@ -1,11 +1,12 @@
-"""The order in which requests are handed to an engine: as many as are looked ahead at, those that share a beginning
-side by side, so that the engine's prefix cache still holds it, and those of like length after one another."""
+"""How models draw requests, and the order in which they hand them to an engine: as many as are looked ahead at, those
+that share a beginning side by side, so that the engine's prefix cache still holds it, and those of like length after
+one another."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from resources.language_models.protocol import Request
 
@@ -16,6 +17,24 @@ SHARED_BEGINNING = 200
 LENGTH_STEP = 400
 
 Item = TypeVar("Item")
+
+
+class Source(Generic[Item]):
+    """An iterable, drawn one by one, that waits where it yields None."""
+
+    def __init__(self, items: Iterable[Item | None]) -> None:
+        self._items = iter(items)
+        self.has_ended = False
+
+    def take(self) -> Item | None:
+        """The next item; None where there is none before a further reply, or (`has_ended`) none at all."""
+        if self.has_ended:
+            return None
+        try:
+            return next(self._items)
+        except StopIteration:
+            self.has_ended = True
+            return None
 
 
 def in_lots(source: Iterable[Item | None], size: int) -> Iterator[list[Item]]:

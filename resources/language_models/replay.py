@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from resources.language_models.kept import KeptReplies, ReplyStore
+from resources.language_models.look_ahead import Source
 from resources.language_models.protocol import NOTHING_UNDER_WAY, Flight, LanguageModel, Reply, Request, Usage
 
 # Requests looked up at a time: the least, while the model is asked, and the most, while all of them are known.
@@ -89,10 +90,9 @@ class _Flight:
         self._replayed = replayed
         self._model = model
         self._kept = kept
-        self._source = iter(requests)
+        self._source = Source(requests)
         self._num_drawn = 0
         self._lot_size = LEAST_LOT
-        self._has_ended = False
         self._known: deque[tuple[int, Reply]] = deque()  # to be yielded
         self._missing: deque[tuple[str, Request]] = deque()  # to be handed to the model
         self._under_way: dict[int, tuple[str, Request]] = {}  # by the model's places
@@ -108,7 +108,7 @@ class _Flight:
                 if not self._missing and not self._under_way:
                     if self._draw():
                         continue
-                    if self._has_ended:
+                    if self._source.has_ended:
                         return
                     raise ValueError(NOTHING_UNDER_WAY)
                 found = next(asked, None)
@@ -146,21 +146,14 @@ class _Flight:
                 num_handed += 1
                 yield request
             if len(self._known) >= MOST_LOT or not self._draw():
-                if self._has_ended:
+                if self._source.has_ended:
                     return
                 yield None
 
     def _draw(self) -> bool:
         """Draw a lot and look it up; False where there was none."""
         lot: list[tuple[int, str, Request]] = []
-        while len(lot) < self._lot_size and not self._has_ended:
-            try:
-                request = next(self._source)
-            except StopIteration:
-                self._has_ended = True
-                break
-            if request is None:
-                break
+        while len(lot) < self._lot_size and (request := self._source.take()) is not None:
             lot.append((self._num_drawn, self._replayed.key(request), request))
             self._num_drawn += 1
         known = self._kept.find([key for _, key, _ in lot])

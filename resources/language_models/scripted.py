@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
+from resources.language_models.look_ahead import Source
 from resources.language_models.protocol import (
     NOTHING_UNDER_WAY,
     Flight,
@@ -39,25 +41,17 @@ class ScriptedModel(LanguageModel):
 
     def ask(self, requests: Iterable[Request | None]) -> Flight:
         """The scripted replies, cut to `max_tokens` words; draws `window` requests ahead of them."""
-        source = iter(requests)
+        source = Source(requests)
+        places = itertools.count()
         under_way: list[tuple[int, Request]] = []
-        num_drawn, has_ended = 0, False
         while True:
-            while not has_ended and len(under_way) < self._window:
-                try:
-                    request = next(source)
-                except StopIteration:
-                    has_ended = True
-                    break
-                if request is None:
-                    break
-                self.prompts.append(request.prompt)
-                under_way.append((num_drawn, request))
-                num_drawn += 1
+            while len(under_way) < self._window and (drawn := source.take()) is not None:
+                self.prompts.append(drawn.prompt)
+                under_way.append((next(places), drawn))
             if under_way:
                 place, request = under_way.pop(len(under_way) // 2)
                 yield place, self._reply(request)
-            elif has_ended:
+            elif source.has_ended:
                 return
             else:
                 raise ValueError(NOTHING_UNDER_WAY)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.language_models.look_ahead import handed_over, in_lots
+from resources.language_models.look_ahead import Source, handed_over, in_lots
 from resources.language_models.protocol import (
     NOTHING_UNDER_WAY,
     Flight,
@@ -77,19 +77,11 @@ class VllmModel(LanguageModel):
         Raises:
             ValueError: as every model; two options are the same token.
         """
-        waiting = self._encoded(requests)
+        waiting = Source(self._encoded(requests))
         flight: _Flight | None = None
-        has_ended = False
         try:
             while True:
-                while not has_ended and (flight is None or len(flight) < WINDOW):
-                    try:
-                        item = next(waiting)
-                    except StopIteration:
-                        has_ended = True
-                        break
-                    if item is None:
-                        break
+                while (flight is None or len(flight) < WINDOW) and (item := waiting.take()) is not None:
                     place, request, ids = item
                     if len(ids) + request.max_tokens > self.max_model_len:
                         yield place, failed("too_long", len(ids))
@@ -99,7 +91,7 @@ class VllmModel(LanguageModel):
                     flight.add(place, request, ids)
                 if flight:
                     yield from flight.finished()
-                elif has_ended:
+                elif waiting.has_ended:
                     return
                 else:
                     raise ValueError(NOTHING_UNDER_WAY)
