@@ -10,8 +10,9 @@ Cost: regular expressions, about 1 MB/s of output and source.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from algorithms.folded_words import content_stems, stem, words
+from algorithms.folded_words import SOURCES_KEPT, content_stems, stem, words
 from algorithms.sentences import sentences
 from algorithms.word_lists import NEGATIONS, REPORTING, STOPWORDS
 
@@ -31,29 +32,47 @@ NEAR_SHARE = 0.15
 # The words whose negation is meant stand up to so many before and after the negating word.
 WORDS_BEFORE, WORDS_AFTER = 2, 5
 
-_QUESTION = re.compile(r"[^.!?\n？。！]*[?？]+[\"'”»)]*")
+_QUESTION_END = re.compile(r"[?？]+[\"'”»)]*")
+_SENTENCE_END = re.compile(r"[.!?？。！\n]")
+# A source sentence that asks or intends claims nothing that an output could contradict.
+_AIM = re.compile(
+    r"\b(?:whether|aims?|aimed|purpose|objective|goal|hypothes\w+|unknown|unclear|ob|untersuch\w+"
+    r"|to (?:investigate|evaluate|determine|compare|assess|explore|identify|examine|test|study|analy[sz]e))\b",
+    re.IGNORECASE,
+)
+_OR_NOT = re.compile(r"\b(?:or|oder|ob) (?:not|nicht)\b|\bor no\b", re.IGNORECASE)
 _REPORTING_STEMS = frozenset(stem(w) for w in REPORTING)
 
 
 def questions(text: str) -> list[str]:
     """The questions of `text`."""
-    return [q.strip() for q in _QUESTION.findall(text)]
+    return [text[start:end].strip() for start, end in _questions(text)]
+
+
+def _questions(text: str) -> list[tuple[int, int]]:
+    """Where each question stands: from the sentence end before it."""
+    found: list[tuple[int, int]] = []
+    for match in _QUESTION_END.finditer(text):
+        least = found[-1][1] if found else 0
+        ends = [m.end() for m in _SENTENCE_END.finditer(text, least, match.start())]
+        found.append((ends[-1] if ends else least, match.end()))
+    return found
 
 
 def statements(text: str) -> list[str]:
     """The sentences of `text` that are no questions; what follows a question is a sentence of its own."""
     found, position = [], 0
-    for match in [*_QUESTION.finditer(text), None]:
-        piece = text[position : match.start() if match else len(text)]
-        found += [piece[start:end] for start, end in sentences(piece)]
-        position = match.end() if match else position
+    for start, end in [*_questions(text), (len(text), len(text))]:
+        piece = text[position:start]
+        found += [piece[a:b] for a, b in sentences(piece)]
+        position = end
     return found
 
 
 def invented(output: str, source: str) -> str:
     """The first statement of `output` of which the source knows next to nothing."""
-    known = set(content_stems(source))
-    answers = bool(_QUESTION.search(output))
+    known = _known(source)
+    answers = bool(_QUESTION_END.search(output))
     for said in statements(output):
         stems = content_stems(said)
         telling = [w for w in stems if w not in _REPORTING_STEMS]
@@ -65,7 +84,7 @@ def invented(output: str, source: str) -> str:
     return ""
 
 
-def _longest_run(stems: list[str], known: set[str]) -> float:
+def _longest_run(stems: list[str], known: frozenset[str]) -> float:
     run = longest = 0.0
     for word in stems:
         if word in known:
@@ -78,9 +97,7 @@ def _longest_run(stems: list[str], known: set[str]) -> float:
 
 def negation_changed(output: str, source: str) -> str:
     """The first sentence of `output` that is negated where the source is not, or the other way round."""
-    claims = [source[a:b] for a, b in sentences(source)]
-    stems = [set(content_stems(claim)) for claim in claims]
-    negated = [negated_stems(claim) for claim in claims]
+    claims, stems, negated = _asserted(source)
     for question in questions(output):
         if _is_negated(question) and not _borne_out(question, stems, negated):
             return f"{question[:80]!r} denies what no sentence of the source denies"
@@ -104,6 +121,19 @@ def negation_changed(output: str, source: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=SOURCES_KEPT)
+def _asserted(source: str) -> tuple[list[str], list[set[str]], list[set[str]]]:
+    """The sentences of `source` that assert something, the stems of each, and those that it denies."""
+    claims = [source[a:b] for a, b in sentences(source)]
+    claims = [claim for claim in claims if not _AIM.search(claim)]
+    return claims, [set(content_stems(c)) for c in claims], [negated_stems(c) for c in claims]
+
+
+@lru_cache(maxsize=SOURCES_KEPT)
+def _known(source: str) -> frozenset[str]:
+    return frozenset(content_stems(source))
+
+
 def _borne_out(question: str, stems: list[set[str]], negated: list[set[str]]) -> bool:
     """Whether one of the source's sentences nearest to the question denies something of what the question denies."""
     found, denied = set(content_stems(question)), negated_stems(question)
@@ -113,7 +143,7 @@ def _borne_out(question: str, stems: list[set[str]], negated: list[set[str]]) ->
 
 
 def _is_negated(text: str) -> bool:
-    return any(is_negation(w) for w in words(text))
+    return any(is_negation(w) for w in words(_OR_NOT.sub(" ", text)))
 
 
 def is_negation(word: str) -> bool:

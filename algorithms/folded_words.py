@@ -11,6 +11,8 @@ from functools import lru_cache
 
 from algorithms.word_lists import BASE_FORMS, NEGATIONS, STOPWORDS
 
+# Many outputs are judged against one source: what is found of the last sources is kept.
+SOURCES_KEPT = 64
 WORD = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
@@ -24,8 +26,11 @@ def fold(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The folded words of `text`; scripts written without spaces give overlapping pairs of characters."""
+    folded = fold(text)
+    if not WIDE.search(folded):
+        return WORD.findall(folded)
     found: list[str] = []
-    for word in WORD.findall(fold(text)):
+    for word in WORD.findall(folded):
         if WIDE.search(word):
             found += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
         else:

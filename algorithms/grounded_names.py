@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
-from algorithms.folded_words import WIDE, WORD, fold, words
+from algorithms.folded_words import SOURCES_KEPT, WIDE, WORD, fold, words
 from algorithms.word_lists import DERIVATIONS, ENGLISH_WORDS, GERMAN_DETERMINERS, GERMAN_NOUNS, GERMAN_WORDS, STOPWORDS
 
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;…。！？]|\n|^\W+)[\s\"'“”„«»‘’(\[*_#>\-–—|]*$")
@@ -18,6 +19,12 @@ _NOUN_ENDING = re.compile(
     r"(?:ung|heit|keit|schaft|tion|tat|ismus|nis|tum|ment|anz|enz|ling|chen|lein|ur|ik|graph|ist|rate)(?:e?n|e?s|e)?$"
 )
 
+# Letters that German common nouns hardly have: after an article too such a word is a name.
+_FOREIGN = re.compile(
+    r"[aiouy]s?$|c(?![hk])|(?<!s)sh|oo|ou|ea|gh|ow|wn|ia|lle|tt?on$|rs$|[^aeiouhr]y|ll$|sk|kh|zh|jo|ean|ian|[bcdgmpt]s$"
+)
+# Longer German words are compounds of common ones.
+MAX_NAME_CHARS = 10
 # Up to so many words after a question answer it and do no more.
 ANSWER_WORDS = 8
 
@@ -52,12 +59,10 @@ def _is_acronym(word: str) -> bool:
 def missing_names(output: str, source: str) -> list[str]:
     """Names of `output` that `source` has neither as such, nor inflected, derived (Brazil, Brazilian), misspelt by a
     letter of many, nor spelt out (WHO, World Health ...). German nouns are names only where they look like one."""
-    known = set(words(source))
-    known |= {part for word in known for part in re.split(r"['\-]", word)}
-    plain = {_plain(word) for word in known}
-    stems = {_name_stem(w) for w in plain}
+    plain, stems = _known(source)
     output = unicodedata.normalize("NFKC", output)
-    free_until = _answer_start(output) if is_german(output) else 0
+    german = is_german(output) or (is_german(source) and not _num_words(output, ENGLISH_WORDS))
+    free_until = _answer_start(output) if german else 0
     missing = []
     for match, name, opens in _capitals(output):
         folded = _plain(fold(name))
@@ -72,8 +77,19 @@ def missing_names(output: str, source: str) -> list[str]:
     return missing
 
 
+@lru_cache(maxsize=SOURCES_KEPT)
+def _known(source: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of `source` and their parts, without accents, and the stems of them as names."""
+    known = set(words(source))
+    known |= {part for word in known for part in re.split(r"['\-]", word)}
+    plain = frozenset(_plain(word) for word in known)
+    return plain, frozenset(_name_stem(w) for w in plain)
+
+
 def _plain(word: str) -> str:
     """`word` without accents."""
+    if word.isascii():
+        return word
     return "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
 
 
@@ -95,12 +111,15 @@ def _same_name(name: str, word: str) -> bool:
 
 def is_german(text: str) -> bool:
     """Whether `text` has German words of the closed classes, two or more, and more than English ones."""
-    found = WORD.findall(text.casefold())
-    german = sum(w in GERMAN_WORDS for w in found)
-    return german >= 2 and german > sum(w in ENGLISH_WORDS for w in found)
+    german = _num_words(text, GERMAN_WORDS)
+    return german >= 2 and german > _num_words(text, ENGLISH_WORDS)
 
 
-def _is_german_name(text: str, match: re.Match[str], name: str, known: set[str]) -> bool:
+def _num_words(text: str, known: frozenset[str]) -> int:
+    return sum(w in known for w in WORD.findall(text.casefold()))
+
+
+def _is_german_name(text: str, match: re.Match[str], name: str, known: frozenset[str]) -> bool:
     """Whether a capitalised German word that the source lacks is a name: all nouns have capitals there.
 
     It is none after an article or an adjective, with the ending of a noun, as one of the commonest nouns, or as a part
@@ -109,12 +128,13 @@ def _is_german_name(text: str, match: re.Match[str], name: str, known: set[str])
     folded = _plain(fold(name))
     if _is_acronym(name):
         return True
-    if folded in GERMAN_NOUNS or len(folded) < 3 or _NOUN_ENDING.search(folded):
+    if folded in GERMAN_NOUNS or not 3 <= len(folded) <= MAX_NAME_CHARS or _NOUN_ENDING.search(folded):
         return False
     if any((len(w) >= 4 and (w in folded or folded in w)) or _common_start(w, folded) for w in known):
         return False
     before = (WORD.findall(text[max(0, match.start() - 24) : match.start()]) or [""])[-1]
-    return not (before in GERMAN_DETERMINERS or bool(re.search(r"[a-zß](?:en|er|es|em|e)$", before)))
+    after_article = before.casefold() in GERMAN_DETERMINERS or bool(re.search(r"[a-zß](?:en|er|es|em|e)$", before))
+    return not after_article or bool(_FOREIGN.search(folded))
 
 
 def _answer_start(text: str) -> int:

@@ -9,8 +9,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
-from algorithms.folded_words import words
+from algorithms.folded_words import SOURCES_KEPT, words
 from algorithms.word_lists import NUMBER_WORDS, UNITS
 
 FIGURES = re.compile(r"\d+(?:[.,'’\u00a0\u202f ](?=\d{3}(?!\d))\d{3})*(?:[.,]\d+)*|[½¼¾⅓⅔⅛]")
@@ -28,6 +29,9 @@ _ROMAN = re.compile(r"(?:(?<=[a-z] )|(?<=[a-z]{2}-))([IVX]{2,5}|I|V)(?=[\s.,;:)a
 _LISTED = re.compile(r"(?:(?<=\()|(?<![^\n]))(\d{1,2})[.)](?=\s)")
 _ABOUT = re.compile(
     r"(?:about|around|approximately|approx\.|roughly|nearly|almost|circa|ca\.|rund|etwa|ungefähr|fast|~|≈)\s*$"
+)
+_COUNTED = re.compile(
+    r"\b(?:the|these|those|all|between|die|den|diese) (two|three|four|zwei|drei|vier)\b", re.IGNORECASE
 )
 _QUESTION = re.compile(r"[^.!?\n]*\?")
 
@@ -71,15 +75,7 @@ def missing_numbers(output: str, source: str) -> list[str]:
     What `source` has as a Roman numeral, as the year of a decade ("the 70s"), before rounding ("about 25") or as the
     rest to 100 % is not missing; nor is the numbering of a list.
     """
-    measured: dict[str, set[str]] = {}
-    for match in FIGURES.finditer(source):
-        for reading in number_readings(match.group()):
-            measured.setdefault(reading, set()).add(_unit(source, match.end()))
-    found_words = {part for word in words(source) for part in (word, *word.split("-"))}
-    for spelt in [str(NUMBER_WORDS[w]) for w in found_words if w in NUMBER_WORDS]:
-        measured.setdefault(spelt, set()).add("")
-    for roman in _ROMAN.findall(source):
-        measured.setdefault(str(_ROMAN_VALUES[roman]), set()).add("")
+    measured, found_words = _known(source)
     listed = _list_numbers(output)
     missing = [
         m.group() for m in FIGURES.finditer(output) if m.start() not in listed and not _is_known(m, output, measured)
@@ -90,6 +86,21 @@ def missing_numbers(output: str, source: str) -> list[str]:
         if value is not None and value > 1 and not {word} & (found_words | asked) and str(value) not in measured:
             missing.append(word)
     return missing
+
+
+@lru_cache(maxsize=SOURCES_KEPT)
+def _known(source: str) -> tuple[dict[str, set[str]], set[str]]:
+    """The units of each reading of the numbers of `source` ("" where there is none), and its words with their parts."""
+    measured: dict[str, set[str]] = {}
+    for match in FIGURES.finditer(source):
+        for reading in number_readings(match.group()):
+            measured.setdefault(reading, set()).add(_unit(source, match.end()))
+    found_words = {part for word in words(source) for part in (word, *word.split("-"))}
+    for spelt in [str(NUMBER_WORDS[w]) for w in found_words if w in NUMBER_WORDS]:
+        measured.setdefault(spelt, set()).add("")
+    for roman in _ROMAN.findall(source):
+        measured.setdefault(str(_ROMAN_VALUES[roman]), set()).add("")
+    return measured, found_words
 
 
 def _is_known(match: re.Match[str], text: str, measured: dict[str, set[str]]) -> bool:
@@ -143,5 +154,7 @@ def _list_numbers(text: str) -> set[int]:
 
 
 def _asked_counts(text: str) -> set[str]:
-    """Small numbers in words of a question, "which two": how many are asked for is the question's own."""
-    return {word for span in _QUESTION.findall(text) for word in words(span) if NUMBER_WORDS.get(word, 9) < 5}
+    """Small numbers in words of a question, "which two", and of what was named before, "the two"."""
+    spans = _QUESTION.findall(text) if "?" in text else []
+    asked = {word for span in spans for word in words(span) if NUMBER_WORDS.get(word, 9) < 5}
+    return asked | {word.casefold() for word in _COUNTED.findall(text)}

@@ -116,7 +116,7 @@ GERMAN_WORDS = word_set(
 )
 ENGLISH_WORDS = word_set(
     """
-    the a an of and or but is are were has have had not to in on at by for with from as how what who when where which
+    the a an of and or but is are were has have had not to on at by for with from as how what who when where which
     why this that these those it its their he she they
     """
 )
