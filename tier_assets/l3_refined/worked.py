@@ -18,6 +18,7 @@ from algorithms import grounding
 from algorithms.arithmetic import equations
 from algorithms.sentences import sentences
 from algorithms.word_lists import word_set
+from tier_assets.l3_refined.claims import nearest, unbound
 from tier_assets.l3_refined.self_contained import ASKING_WORDS, mentions_text, unclear
 from tier_assets.l3_refined.task import JsonSchema, Prompt, Reason
 from tier_assets.l3_refined.verify import copied, echo, language, ungrounded, wrong_answer
@@ -44,16 +45,21 @@ INSTRUCTIONS: Final = word_set(
 )
 # Latin scripts have one space in six characters, tables and code fewer; scripts without spaces next to none.
 MIN_SPACES: Final = 0.05
-# Share of a question's content words that the sentences have where the answer comes from.
+# Share of a question's content words that the sentences have where the answer comes from; or there and in the whole.
 QUESTION_SUPPORT: Final = 0.7
-# Share of a step's content words that a sentence of the source and its neighbour, or the question, have.
-STEP_SUPPORT: Final = 0.7
+QUESTION_SUPPORT_HERE: Final = 0.5
+QUESTION_SUPPORT_ANYWHERE: Final = 0.9
+# Share of an answer's content words that its reasoning may leave out.
+MAX_UNSAID_SHARE: Final = 0.4
+_YEAR: Final = re.compile(r"\b(?:1\d|20)\d\d\b")
+# A number, or a word of code.
+_SPECIFIC: Final = re.compile(r"\d|`|\w_\w|\w\(|\w\.\w|[^\W\d_]\w*[A-Z]")
 # "inBlood", "10.0mln", "a,b", "</": what a small model writes when the grammar keeps it from stopping.
 _GARBLED: Final = re.compile(r"[a-zäöüß][A-ZÄÖÜ]|\d[a-zäöüß]{3,}|[a-zäöüß],[a-zäöüß]|\.\.|</|[?!.,]{2}|_{2}")
 _REASONING_WORDS: Final = word_set(
     "answer because since therefore thus hence follows follow means mean so first second third then next finally step "
-    "know need find question asks add adding subtract multiply divide total sum equals equal gives get result makes "
-    "antwort weil daher also deshalb folgt folglich bedeutet zuerst dann schließlich schritt frage gesucht ergibt "
+    "know need find question asks difference add adding subtract multiply divide total sum equals equal gives get result "
+    "makes antwort weil daher also deshalb folgt folglich bedeutet zuerst dann schließlich schritt frage gesucht ergibt "
     "réponse parce donc ainsi suit signifie abord ensuite enfin question cherche respuesta porque entonces luego "
     "significa primero después finalmente pregunta"
 )
@@ -115,7 +121,7 @@ def faults(
     reasons += _steps(question, reasoning, answer, source, given)
     reasons += _answer(question, reasoning, answer, f"{source}\n{given}")
     if not any(r.reason in ("answer_not_in_source", "answer_not_in_reasoning") for r in reasons):
-        reasons += _together(question, reasoning, answer, source)
+        reasons += _together(question, reasoning, source)
     reasons += echo(f"{question}\n{reasoning}\n{answer}", prompt, source)
     return list({r.reason: r for r in reversed(reasons)}.values())[::-1]
 
@@ -155,7 +161,8 @@ def repeats(text: str) -> list[Reason]:
 def _steps(question: str, reasoning: str, answer: str, source: str, given: str) -> list[Reason]:
     """What speaks against the reasoning."""
     reasons = mentions_text(f"{reasoning}\n{answer}") + garbled(f"{reasoning} {answer}", source) + repeats(reasoning)
-    reasons += ungrounded(f"{reasoning}\n{answer}", f"{source}\n{given}") + copied(reasoning, source)
+    reasons += ungrounded(f"{reasoning}\n{answer}", f"{source}\n{given}")
+    reasons += copied(f"{question}\n{reasoning}\n{answer}", source)
     wrong = [e.text for e in equations(f"{reasoning}\n{answer}") if not e.holds]
     if wrong:
         reasons.append(Reason("wrong_arithmetic", ", ".join(wrong)))
@@ -163,25 +170,15 @@ def _steps(question: str, reasoning: str, answer: str, source: str, given: str) 
         reasons.append(Reason("no_reasoning", reasoning))
     for start, end in sentences(reasoning):
         step = reasoning[start:end]
-        share = support_of_claim(step, source, question)
-        if share < STEP_SUPPORT:
-            reasons.append(Reason("step_not_in_source", f"{share:.2f} of its words are in one place: {step[:80]}"))
+        # A sum is right or wrong by itself; what else the step says needs its place.
+        idle = _IDLE | set(grounding.content_stems(question)) if any(e.holds for e in equations(step)) else _IDLE
+        if idle is not _IDLE and all(w in idle for w in grounding.content_stems(step)):
+            continue
+        why = unbound(step, source, idle)
+        if why:
+            reasons.append(Reason("step_not_in_source", f"{why}: {step[:80]}"))
             break
     return reasons
-
-
-def support_of_claim(claim: str, source: str, given: str = "") -> float:
-    """Share of the content words of `claim` that one sentence of `source` and its next have, or `given` has."""
-    wanted = [w for w in _content(claim) if w not in _REASONING_STEMS]
-    known = set(grounding.content_stems(given))
-    places = [set(grounding.content_stems(text)) | known for text in windows(source)]
-    return max((sum(w in have for w in wanted) for have in places), default=0) / len(wanted) if wanted else 1.0
-
-
-def windows(source: str) -> list[str]:
-    """Each two neighbouring sentences of `source`."""
-    spans = sentences(source)
-    return [source[a.start : b.end] for a, b in zip(spans, [*spans[1:], spans[-1]], strict=True)] if spans else [source]
 
 
 def _answer(question: str, reasoning: str, answer: str, source: str) -> list[Reason]:
@@ -190,43 +187,51 @@ def _answer(question: str, reasoning: str, answer: str, source: str) -> list[Rea
     if len(answer.split()) > MAX_ANSWER_WORDS:
         reasons.append(Reason("long_answer", answer))
     stems, figures = grounding.content_stems(answer), grounding.numbers(answer)
-    if not stems and not figures:
+    if not stems and not figures and not grounding.has_number_word(answer):
         return [*reasons, Reason("answer_not_in_source", answer)]
-    known = set(grounding.content_stems(source))
+    asked = set(grounding.content_stems(question))
+    # The unit of a number may be the question's.
+    known = set(grounding.content_stems(source)) | (asked if figures else set())
     foreign = [w for w in stems if w not in known]
     if foreign:
         reasons.append(Reason("answer_not_in_source", ", ".join(foreign)))
-    said = set(grounding.content_stems(reasoning))
-    unsaid = [w for w in stems if w not in said] + grounding.missing_numbers(answer, reasoning)
-    if unsaid:
-        reasons.append(Reason("answer_not_in_reasoning", ", ".join(unsaid)))
-    asked = set(grounding.content_stems(question))
+    said = set(grounding.content_stems(reasoning)) | (asked if figures else set())
+    unsaid = [w for w in stems if w not in said]
+    figures_unsaid = grounding.missing_numbers(answer, reasoning)
+    if figures_unsaid or len(unsaid) > MAX_UNSAID_SHARE * len(stems):
+        reasons.append(Reason("answer_not_in_reasoning", ", ".join(unsaid + figures_unsaid)))
     given = [w for w in stems if w in asked]
-    if (stems and 2 * len(given) >= len(stems) and not figures) or (
-        figures and not grounding.missing_numbers(answer, question)
-    ):
+    in_words = bool(stems) and not figures and 2 * len(given) > len(stems)
+    if in_words or (figures and not grounding.missing_numbers(answer, question)):
         reasons.append(Reason("answer_in_question", answer))
     return reasons + wrong_answer(question, answer, source)
 
 
-def _together(question: str, reasoning: str, answer: str, source: str) -> list[Reason]:
-    """The reason `question_off_answer` where the source says something else at the place that the steps lead to."""
+def _together(question: str, reasoning: str, source: str) -> list[Reason]:
+    """What speaks against question and reasoning as a pair: about other places of the source, or about nobody named."""
     wanted = _asked_stems(question)
-    told = set(grounding.content_stems(answer)) | set(grounding.content_stems(reasoning))
-    best = max(windows(source), key=lambda text: len(told & set(grounding.content_stems(text))))
-    have = set(grounding.content_stems(best))
-    share = sum(w in have for w in wanted) / max(1, len(wanted))
-    return [Reason("question_off_answer", f"{share:.2f} of its words are there")] if share < QUESTION_SUPPORT else []
+    steps = [nearest(reasoning[a:b], source) for a, b in sentences(reasoning)]
+    where = " ".join(place.context for place in steps if place is not None)
+    share, anywhere = _share(wanted, where), _share(wanted, source)
+    reasons = []
+    if share < QUESTION_SUPPORT and not (share >= QUESTION_SUPPORT_HERE and anywhere >= QUESTION_SUPPORT_ANYWHERE):
+        reasons.append(Reason("question_off_answer", f"{share:.2f} of its words are where the answer stands"))
+    # What is told of somebody by name, or of a year, cannot be asked for without either.
+    named = bool(grounding.names(where) or _YEAR.search(where))
+    if named and not (grounding.names(question) or _SPECIFIC.search(question)) and language(source)[0] != "de":
+        reasons.append(Reason("unclear_subject", "the text names somebody, the question nobody"))
+    return reasons
+
+
+def _share(wanted: Sequence[str], text: str) -> float:
+    known = set(grounding.content_stems(text))
+    return sum(w in known for w in wanted) / len(wanted) if wanted else 1.0
 
 
 def _asked_stems(question: str) -> list[str]:
     """Stems of what a question is about: its content words but those of asking."""
-    return [w for w in _content(question) if w not in _ASKING_STEMS]
-
-
-def _content(text: str) -> list[str]:
-    return grounding.content_stems(text)
+    return [w for w in grounding.content_stems(question) if w not in _ASKING_STEMS]
 
 
 _ASKING_STEMS: Final = frozenset(grounding.stem(w) for w in ASKING_WORDS)
-_REASONING_STEMS: Final = frozenset(grounding.stem(w) for w in _REASONING_WORDS)
+_IDLE: Final = frozenset(grounding.stem(w) for w in _REASONING_WORDS)

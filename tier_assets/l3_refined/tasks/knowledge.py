@@ -15,16 +15,17 @@ from typing import Final
 from algorithms import grounding
 from algorithms.sentences import sentences
 from algorithms.word_lists import DANGLING
+from tier_assets.l3_refined.claims import nearest, unbound
 from tier_assets.l3_refined.explaining import CALLED, CONDITIONS, FORMS, explains, is_clause, is_kind, tells
 from tier_assets.l3_refined.self_contained import ASKING_WORDS, unclear
 from tier_assets.l3_refined.task import Ask, Candidate, Check, Judgement, Passage, Reason, Task, judged, read_prompt
 from tier_assets.l3_refined.verify import echo, language, ungrounded
-from tier_assets.l3_refined.worked import MIN_STATEMENT_WORDS, fields, garbled, repeats, schema, windows
+from tier_assets.l3_refined.worked import MIN_STATEMENT_WORDS, fields, garbled, repeats, schema
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("knowledge.txt"))
 CHECK_PROMPT: Final = read_prompt(Path(__file__).with_name("knowledge_check.txt"))
 MAX_WORDS: Final = {"name": 6, "statement": 40}
-# Share of a statement's content words that two neighbouring sentences of the passage have.
+# Share of a statement's content words that a sentence of the passage and the one before it have.
 STATEMENT_SUPPORT: Final = 0.85
 GAP: Final = "____"
 # Words around the name in a reply that still gives it.
@@ -122,27 +123,14 @@ def _says_what(name: str, statement: str, place: int) -> bool:
 
 
 def _claim(statement: str, source: str) -> list[Reason]:
-    """What the statement says beyond the two sentences of the source nearest to it, or without their conditions."""
-    wanted = grounding.content_stems(statement)
-    best, share = "", 0.0
-    for window in windows(source):
-        have = set(grounding.content_stems(window))
-        found = sum(w in have for w in wanted) / max(1, len(wanted))
-        if found > share:
-            best, share = window, found
-    if share < STATEMENT_SUPPORT:
-        return [Reason("statement_not_in_source", f"{share:.2f} of its words are in one place")]
+    """What the statement says beyond the place of the source nearest to it, or without its conditions."""
+    why = unbound(statement, source, least=STATEMENT_SUPPORT)
+    if why:
+        return [Reason("statement_not_in_source", why)]
+    place = nearest(statement, source)
     said = set(grounding.words(statement))
-    nearest = max((best[a:b] for a, b in sentences(best)), key=lambda s: _shared(s, wanted), default=best)
-    lost = [w for w in grounding.words(nearest) if w in CONDITIONS and w not in said]
-    reasons = [Reason("condition_dropped", ", ".join(lost))] if lost else []
-    foreign = grounding.missing_numbers(statement, best)
-    return reasons + ([Reason("statement_not_in_source", ", ".join(foreign))] if foreign else [])
-
-
-def _shared(sentence: str, wanted: Sequence[str]) -> int:
-    have = set(grounding.content_stems(sentence))
-    return sum(w in have for w in wanted)
+    lost = [w for w in grounding.words(place.sentence if place else "") if w in CONDITIONS and w not in said]
+    return [Reason("condition_dropped", ", ".join(lost))] if lost else []
 
 
 def _named(name: str, statement: str, source: str) -> list[Reason]:

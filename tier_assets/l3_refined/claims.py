@@ -1,0 +1,117 @@
+"""Does one sentence say what the source says in one place? Words, numbers, names and roles, bound together.
+
+In: a sentence and its source. Out: why no sentence of the source, with the one before it, says the same. A model that
+takes all its words from the source still errs by joining what does not belong together: the year of another event, the
+name of another sentence, the doer as the one it was done to. Rules on words, no parser: what is not bound is refused.
+Cost: some 0.2 ms a sentence of the source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from algorithms import grounding
+from algorithms.sentences import sentences
+from algorithms.word_lists import word_set
+
+# Shares of a claim's content words in a sentence of the source, and in that and the one before it: the subject of a
+# sentence may stand before it, what is said of the subject may not.
+MAIN_SUPPORT: Final = 0.6
+CONTEXT_SUPPORT: Final = 0.8
+_MONTHS: Final = word_set(
+    "january february march april may june july august september october november december januar februar märz mai "
+    "juni juli oktober dezember janvier février mars avril mai juin juillet août septembre octobre novembre décembre enero "
+    "febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
+)
+_AGENT: Final = re.compile(r"\b(?:by|von|vom|durch|par|por)\b")
+_CLAUSE_END: Final = re.compile(r"[,;:()]\s")
+_TOKEN: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’\-][^\W\d_]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A sentence of a source, and the same with the one before it."""
+
+    sentence: str
+    context: str
+
+
+def places(source: str) -> list[Place]:
+    """Every sentence of `source` with the one before it."""
+    spans = sentences(source)
+    first = [spans[0], *spans] if spans else []
+    return [Place(source[b.start : b.end], source[a.start : b.end]) for a, b in zip(first, spans, strict=False)]
+
+
+def unbound(claim: str, source: str, idle: frozenset[str] = frozenset(), least: float = CONTEXT_SUPPORT) -> str:
+    """Why no place of `source` says what `claim` says; empty where one does. Stems in `idle` need no support."""
+    wanted = [w for w in grounding.content_stems(claim) if w not in idle]
+    best, why = -1.0, "the source has no sentence"
+    for place in places(source):
+        context = _share(wanted, place.context)
+        fault = _fault(claim, place, _share(wanted, place.sentence), context, least)
+        if not fault:
+            return ""
+        if context > best:
+            best, why = context, fault
+    return why
+
+
+def nearest(claim: str, source: str) -> Place | None:
+    """The place of `source` that has the most of the words of `claim`; the first of equals."""
+    wanted = grounding.content_stems(claim)
+    return max(places(source), key=lambda p: (_share(wanted, p.sentence), _share(wanted, p.context)), default=None)
+
+
+def _share(wanted: Sequence[str], text: str) -> float:
+    known = set(grounding.content_stems(text))
+    return sum(w in known for w in wanted) / len(wanted) if wanted else 1.0
+
+
+def _fault(claim: str, place: Place, main: float, context: float, least: float) -> str:
+    if main < MAIN_SUPPORT or context < least:
+        return f"{main:.2f} of its words are in one sentence, {context:.2f} with the one before"
+    elsewhere = grounding.missing_numbers(claim, place.sentence) + grounding.missing_names(claim, place.context)
+    if elsewhere:
+        return f"{', '.join(elsewhere)} elsewhere"
+    return _misplaced_number(claim, place.sentence) or _swapped(claim, place.sentence)
+
+
+def _misplaced_number(claim: str, sentence: str) -> str:
+    """A number of `claim` whose neighbour in `sentence` the claim leaves out, so that it may be that of another thing.
+
+    >>> _misplaced_number("Laos joined the WTO in 1997.", "Laos joined ASEAN in 1997 and the WTO in 2013.")
+    '1997 stands beside asean'
+    """
+    said = set(grounding.content_stems(claim))
+    for number in grounding.numbers(claim):
+        readings = grounding.number_readings(number)
+        beside = [
+            _neighbours(sentence, m.start(), m.end())
+            for m in _TOKEN.finditer(sentence)
+            if m.group()[0].isdigit() and grounding.number_readings(m.group()) & readings
+        ]
+        if beside and not any(not near or said & set(near) for near in beside):
+            return f"{number} stands beside {', '.join(beside[0])}"
+    return ""
+
+
+def _neighbours(sentence: str, start: int, end: int) -> list[str]:
+    """The stem of the last content word before a number in its clause; where there is none, of the two behind it."""
+    before = _CLAUSE_END.split(sentence[:start])[-1]
+    words = [w for w in grounding.words(before) if w not in _MONTHS]
+    found = grounding.content_stems(" ".join(words))[-1:]
+    return found or grounding.content_stems(sentence[end:])[:2]
+
+
+def _swapped(claim: str, sentence: str) -> str:
+    """Names of `claim` that stand in the other order in `sentence`, in a sentence of the same voice."""
+    if len(_AGENT.findall(claim.casefold())) != len(_AGENT.findall(sentence.casefold())):
+        return ""
+    folded = grounding.fold(sentence)
+    order = [folded.find(grounding.fold(name)) for name in dict.fromkeys(grounding.names(claim))]
+    known = [place for place in order if place >= 0]
+    return "names in another order" if known != sorted(known) else ""
