@@ -134,7 +134,7 @@ def refine_partition(lake: Lake, partition: dict[str, str], models: Models) -> S
         nonlocal tokens_kept
         documents = chosen_documents(standing, partition, ranked, settings)
         with bar(f"refining {key_of(**partition)}", min(settings.num_documents, len(ranked))) as move:
-            for refined in refine_all(documents, models, settings, undone, lambda done, **counts: move(done)):
+            for refined in refine_all(documents, models, settings, undone, move):
                 verdicts.write(refined.verdicts)
                 lineage.write(refined.lineage)
                 edits.write(refined.edits)
