@@ -23,8 +23,8 @@ MAIN_SUPPORT: Final = 0.6
 CONTEXT_SUPPORT: Final = 0.8
 _MONTHS: Final = word_set(
     "january february march april may june july august september october november december januar februar märz mai "
-    "juni juli oktober dezember janvier février mars avril mai juin juillet août septembre octobre novembre décembre enero "
-    "febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
+    "juni juli oktober dezember janvier février mars avril mai juin juillet août septembre octobre novembre décembre "
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
 )
 _AGENT: Final = re.compile(r"\b(?:by|von|vom|durch|par|por)\b")
 _CLAUSE_END: Final = re.compile(r"[,;:()]\s")

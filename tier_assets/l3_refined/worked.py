@@ -58,10 +58,10 @@ _SPECIFIC: Final = re.compile(r"\d|`|\w_\w|\w\(|\w\.\w|[^\W\d_]\w*[A-Z]")
 _GARBLED: Final = re.compile(r"[a-zäöüß][A-ZÄÖÜ]|\d[a-zäöüß]{3,}|[a-zäöüß],[a-zäöüß]|\.\.|</|[?!.,]{2}|_{2}")
 _REASONING_WORDS: Final = word_set(
     "answer because since therefore thus hence follows follow means mean so first second third then next finally step "
-    "know need find question asks difference add adding subtract multiply divide total sum equals equal gives get result "
-    "makes antwort weil daher also deshalb folgt folglich bedeutet zuerst dann schließlich schritt frage gesucht ergibt "
-    "réponse parce donc ainsi suit signifie abord ensuite enfin question cherche respuesta porque entonces luego "
-    "significa primero después finalmente pregunta"
+    "know need find question asks difference add adding subtract multiply divide total sum equals equal gives get "
+    "result makes antwort weil daher also deshalb folgt folglich bedeutet zuerst dann schließlich schritt frage "
+    "gesucht ergibt réponse parce donc ainsi suit signifie abord ensuite enfin question cherche respuesta porque "
+    "entonces luego significa primero después finalmente pregunta"
 )
 
 
