@@ -256,3 +256,14 @@ def test_program_that_is_no_json_is_malformed(task: Task) -> None:
     ask = Ask((), style="program")
     with pytest.raises(ValueError, match="not JSON"):
         task.parse("{", passage(FORMULA), ask)
+
+
+def test_program_that_is_no_json_leaves_what_rules_are_sure_of() -> None:
+    made, reasons = candidate(REPAIR, "The cafÃ© is open.", "{", "program")
+    assert (made.output, made.style, reasons) == ("The café is open.", "rules", [])
+    assert [(e.proposer, (e.reason or "").partition(":")[0]) for e in made.edits] == [
+        ("model", "malformed"),
+        ("mend_mojibake", ""),
+    ]
+    made, reasons = candidate(EDIT, "It rose.  Then it fell.", "{", "program")
+    assert (made.output, reasons) == ("It rose. Then it fell.", [])

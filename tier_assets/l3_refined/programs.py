@@ -38,7 +38,7 @@ MAX_OPERATIONS: Final = 6
 SHOWN_OPERATIONS: Final = 5
 RULES_STYLE: Final = "rules"  # of a record whose program holds rules' operations only
 # Reasons against a reply as a whole.
-WHOLE: Final = ("rewritten", "refusal", "undone")
+WHOLE: Final = ("rewritten", "refusal", "malformed", "undone")
 ALONE: Final = frozenset({"keep_all", "remove_all"})
 # Gives what speaks against an operation of a model, or None.
 Judge = Callable[[Edit, Passage], str | None]
@@ -113,6 +113,21 @@ def propose(reply: str, passage: Passage) -> list[Edit]:
     if not isinstance(operations, list) or not operations:
         raise ValueError("JSON without a list 'operations'")
     return [_placed(_checked(o), passage) for o in operations]
+
+
+def propose_beside(sure: Sequence[Edit], reply: str, passage: Passage) -> list[Edit]:
+    """As `propose`; beside operations that are sure, a reply that is no program is one refused operation.
+
+    Raises:
+        ValueError: no JSON of the form of `SCHEMA`, and nothing is sure.
+    """
+    try:
+        return propose(reply, passage)
+    except ValueError as error:
+        if not sure:
+            raise
+        at = passage.char_start
+        return [Edit("keep_all", 1, len(line_spans(passage.text)), "", "", at, at, MODEL, f"malformed: {error}")]
 
 
 def _checked(fields: Any) -> Mapping[str, Any]:

@@ -42,10 +42,13 @@ def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
     """The passage with what holds of the rules' and the reply's operations.
 
     Raises:
-        ValueError: a program that is not of the form asked for.
+        ValueError: a program that is not of the form asked for, where rules propose nothing.
     """
     sure = edit_rules.propose(passage)
-    proposed = read_off(reply.strip(), passage) if ask.style == "text" else programs.propose(reply, passage)
+    if ask.style == "text":
+        proposed = read_off(reply.strip(), passage)
+    else:
+        proposed = programs.propose_beside(sure, reply, passage)
     edits = validate([*sure, *proposed], passage, refusal)
     text = programs.apply(passage, edits)
     style = programs.RULES_STYLE if programs.by_rules(edits) else ask.style

@@ -46,10 +46,12 @@ def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
     """The passage with the mends that hold.
 
     Raises:
-        ValueError: a reply that is no program.
+        ValueError: a reply that is no program, where no rule is sure of a mend.
     """
     sure = mends.propose(passage, faults(passage.text))
-    edits = _with_effect(validate([*sure, *programs.propose(reply, passage)], passage, mends.refusal), passage)
+    edits = _with_effect(
+        validate([*sure, *programs.propose_beside(sure, reply, passage)], passage, mends.refusal), passage
+    )
     text = programs.apply(passage, edits)
     style = programs.RULES_STYLE if programs.by_rules(edits) else ask.style
     return [Candidate(passage.text, text, text, reply.strip(), passage.text, style, edits=tuple(edits))]
