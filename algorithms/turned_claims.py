@@ -50,6 +50,12 @@ SCOPE, NEIGHBOURS, NEIGHBOUR_CHARS = 5, 3, 60
 # An antonym denied ("not lower") says less than the word itself.
 DENIED_OPPOSITE = 0.7
 
+# A shorter statement is a fragment.
+PLACED_STEMS = 4
+_FORMULA = re.compile(r"[=*×÷^\\]|\d\s*[+/]\s*\d")
+
+_Around = tuple[list[str], list[str]]
+
 
 def _opposites() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
@@ -171,16 +177,41 @@ def _is_finding(text: str) -> bool:
     return below or ("significant" in text.casefold() and not _is_null(text))
 
 
+def misplaced_numbers(output: str, source: str) -> list[str]:
+    """Numbers that stand beside no word that the source has beside them, in statements of enough words.
+
+    Formulae are left alone, and outputs with questions: there a number answers words of another sentence.
+    """
+    if "?" in output or not FIGURES.search(output):
+        return []
+    places = _number_places(_claims(source))
+    found = []
+    for claim in _claims(output):
+        if _FORMULA.search(claim.text) or len(claim.stems) < PLACED_STEMS:
+            continue
+        for match in FIGURES.finditer(claim.text):
+            known = [around for reading, _, around in places if reading in number_readings(match.group())]
+            here = _around(claim.text, match)
+            if known and len(here[0]) + len(here[1]) > NEIGHBOURS and not any(_likeness(here, k) for k in known):
+                found.append(match.group())
+    return found
+
+
+def _number_places(claims: list[_Claim]) -> list[tuple[str, int, _Around]]:
+    """Each reading of each number, with its sentence and the words around it."""
+    return [
+        (reading, i, _around(claim.text, m))
+        for i, claim in enumerate(claims)
+        for m in FIGURES.finditer(claim.text)
+        for reading in number_readings(m.group())
+    ]
+
+
 def _numbers(claims: list[_Claim], known: list[_Claim]) -> tuple[float, float]:
     """Of the numbers that the source has; those that it has not are for `missing_numbers`."""
     stems = [frozenset(content_stems(claim.text)) for claim in known]
     frequency = Counter(word for each in stems for word in each)
-    places = [
-        (reading, i, _around(claim.text, m))
-        for i, claim in enumerate(known)
-        for m in FIGURES.finditer(claim.text)
-        for reading in number_readings(m.group())
-    ]
+    places = _number_places(known)
     farthest = strangest = 0.0
     for claim in claims:
         own = sorted(set(content_stems(claim.text)))
@@ -189,15 +220,11 @@ def _numbers(claims: list[_Claim], known: list[_Claim]) -> tuple[float, float]:
         for match in FIGURES.finditer(claim.text):
             readings = number_readings(match.group())
             found = [(i, around) for reading, i, around in places if reading in readings]
-            if not found:
-                continue
-            here = _around(claim.text, match)
-            farthest = max(farthest, 1 - max(covers[i] for i, _ in found) / best)
-            strangest = max(strangest, 1 - max(_likeness(here, around) for _, around in found))
+            if found:
+                here = _around(claim.text, match)
+                farthest = max(farthest, 1 - max(covers[i] for i, _ in found) / best)
+                strangest = max(strangest, 1 - max(_likeness(here, around) for _, around in found))
     return farthest, strangest
-
-
-_Around = tuple[list[str], list[str]]
 
 
 def _around(text: str, match: re.Match[str]) -> _Around:

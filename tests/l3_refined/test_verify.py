@@ -14,6 +14,8 @@ SOURCE = (
 OUTPUTS = (
     ("In 1878 the bridge was opened.", None),
     ("In 1879 the bridge was opened.", "new_number"),
+    ("The old queen travelled north by 1878 ships.", "misplaced_number"),
+    ("He said that 1878 was when they opened it.", None),
     ("They came from Dundee.", None),
     ("They came from Perth.", "new_name"),
     ('He said "it will stand for ever".', None),

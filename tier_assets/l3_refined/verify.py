@@ -57,6 +57,10 @@ def _new_numbers(output: str, source: str) -> str:
     return ", ".join(missing)
 
 
+def _misplaced_numbers(output: str, source: str) -> str:
+    return ", ".join(turned_claims.misplaced_numbers(output, source))
+
+
 def _new_names(output: str, source: str) -> str:
     return ", ".join(grounding.missing_names(output, source))
 
@@ -77,6 +81,7 @@ GROUNDED = (
     Check("empty", _empty),
     Check("refusal", _refusal),
     Check("new_number", _new_numbers),
+    Check("misplaced_number", _misplaced_numbers),
     Check("new_name", _new_names),
     Check("new_quote", _new_quotes),
     Check("other_language", _other_language),
