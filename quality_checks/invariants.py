@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quality_checks import accounts, evidence, loop, scores, slice_audit
+from quality_checks import accounts, evidence, loop, refinement, scores, slice_audit
 from quality_checks.accounts import Failing
 from quality_checks.check_result import MAX_FAILING_KEYS, Finding, Partition, Severity
 from resources.lake import Lake
@@ -55,6 +55,22 @@ LOOP = (
     Invariant(loop.influence_is_fresh, "influence is that of the model as it is now", "warn"),
     Invariant(loop.influence_drifts_slowly, "models of two checkpoints rank documents alike", "warn"),
 )
+REFINEMENT = (
+    Invariant(refinement.spans_lie_in_their_documents, "a record leads to the text that it was made from"),
+    Invariant(refinement.spans_are_of_their_sources, "what the model saw is named among the sources"),
+    Invariant(refinement.records_have_their_parents, "a record made from another can be followed back to it"),
+    Invariant(refinement.edits_have_records, "an operation belongs to a record or to a rejected candidate"),
+    Invariant(refinement.edits_give_the_text, "an edited text is its parent and the operations, to the letter"),
+    Invariant(refinement.some_candidates_survive, "a model that loses every candidate is not read or asked rightly"),
+    Invariant(
+        refinement.every_task_keeps_something, "a task whose candidates are all rejected costs for nothing", "warn"
+    ),
+    Invariant(refinement.languages_are_refined, "a gate that is harder on one language is blind in it", "warn"),
+    Invariant(refinement.topics_are_refined, "a gate that is harder on one topic is blind in it", "warn"),
+    Invariant(
+        refinement.records_are_as_varied_as_their_sources, "a model that repeats itself teaches little else", "warn"
+    ),
+)
 INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
     "l0": (
         *EVERY_TIER,
@@ -92,6 +108,7 @@ INVARIANTS: Mapping[str, tuple[Invariant, ...]] = {
         Invariant(accounts.parents_are_accounted_for, "every l2 document has a record or a verdict"),
         Invariant(accounts.records_have_selected_sources, "records in policy are made from l2 documents"),
         Invariant(accounts.records_have_lineage, "every derived row knows its parents"),
+        *REFINEMENT,
     ),
     "l4": (
         *EVERY_TIER,

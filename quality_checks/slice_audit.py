@@ -18,23 +18,23 @@ from resources.lake import Lake
 
 def some_documents_survive(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
     """The corpus has documents, and none is kept."""
-    return _failing(a for a in share_alarms(_tally(lake, tier, partition)) if a.severity == "error")
+    return alarmed(a for a in share_alarms(_tally(lake, tier, partition)) if a.severity == "error")
 
 
 def most_documents_survive(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
     """Nearly all documents are removed, or one rule removes more than half."""
-    return _failing(a for a in share_alarms(_tally(lake, tier, partition)) if a.severity == "warn")
+    return alarmed(a for a in share_alarms(_tally(lake, tier, partition)) if a.severity == "warn")
 
 
 def languages_survive(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
     """A language is lost, or a rule takes far more of it than of the corpus's others."""
-    return _failing(slice_alarms(_tally(lake, tier, partition)))
+    return alarmed(slice_alarms(_tally(lake, tier, partition)))
 
 
 def rare_words_survive(lake: Lake, tier: str, partition: Partition) -> pl.LazyFrame:
     """A rule takes rare words whole, out of proportion to the documents that it removes."""
     vocabulary = count_words(_rows(lake, tier, partition, ("doc_id", "text")))
-    return _failing(word_alarms(vocabulary, _rows(lake, tier, partition, ("doc_id", "text"))))
+    return alarmed(word_alarms(vocabulary, _rows(lake, tier, partition, ("doc_id", "text"))))
 
 
 def _tally(lake: Lake, tier: str, partition: Partition) -> pl.DataFrame:
@@ -48,7 +48,7 @@ def _rows(lake: Lake, tier: str, partition: Partition, columns: Sequence[str]) -
         yield batch.join(reasons, on="doc_id", how="left", maintain_order="left")
 
 
-def _failing(alarms: Iterable[Alarm]) -> pl.LazyFrame:
+def alarmed(alarms: Iterable[Alarm]) -> pl.LazyFrame:
     """Alarms as rows of (key, found)."""
     rows = [
         {

@@ -110,6 +110,16 @@ DERIVED: Mapping[str, Mapping[str, pl.Expr]] = {
         "text_is_not_blank": _text.str.contains(r"\S"),
         "every_message_has_content": _each("messages", _item("content").str.contains(r"\S")),
         "every_role_is_known": _each("messages", _item("role").is_in(["system", "user", "assistant"])),
+        "every_span_has_its_place": _each(
+            "source_spans", (_item("char_start") >= 0) & (_item("char_end") > _item("char_start"))
+        ),
+        "levels_rise_from_grounded": pl.col("levels").list.contains(1)
+        & pl.col("levels").list.eval(pl.element().diff().drop_nulls() > 0).list.all()
+        & pl.col("levels").list.eval(pl.element().is_between(0, 4).fill_null(False)).list.all(),
+        "highest_level_is_that_of_the_row": pl.col("levels").list.last() == pl.col("verification_level"),
+        "code_is_executed": (pl.col("task") != "code")
+        | ((pl.col("verification_level") == 4) & pl.col("tests").str.contains(r"\S").fill_null(False)),
+        "entailment_is_a_share": pl.col("entailment").is_between(0, 1),
         "doc_id_is_first_source": pl.col("source_doc_ids").list.first().eq_missing(pl.col("doc_id")),
     },
     "l4": {"statement_is_not_blank": pl.col("statement").str.contains(r"\S")},
@@ -183,6 +193,16 @@ PROMISES: Mapping[str, tuple[Expectation, ...]] = {
         holds("every_role_is_known", "chat templates know system, user and assistant"),
         between("source_doc_ids_are_not_empty", "source_doc_ids_size", 1, None, "every record has a source"),
         holds("doc_id_is_first_source", "`doc_id` is the first of `source_doc_ids`"),
+        between("source_spans_are_not_empty", "source_spans_size", 1, None, "a record leads to the text it is from"),
+        holds("every_span_has_its_place", "a span has a begin and an end after it"),
+        holds("levels_rise_from_grounded", "what is kept is grounded; levels are named once, in order"),
+        holds("highest_level_is_that_of_the_row", "training asks for records by the highest level that holds"),
+        holds("code_is_executed", "code is kept where it has passed its tests"),
+        holds("entailment_is_a_share", "a share"),
+        between("temperature_is_not_negative", "temperature", 0, None, "of the sampling"),
+        between("seed_is_not_negative", "seed", 0, None, "the index of the sample"),
+        between("max_tokens_is_not_negative", "max_tokens", 0, None, "0 where a rule wrote the record"),
+        between("seconds_are_not_negative", "seconds", 0, None, "a duration"),
         holds("text_is_not_blank", "white space alone is no text"),
         between("prompt_tokens_are_not_negative", "prompt_tokens", 0, None, "a count"),
         between("output_tokens_are_not_negative", "output_tokens", 0, None, "a count"),

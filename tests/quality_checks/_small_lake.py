@@ -165,10 +165,13 @@ def evidence_rows(facts: Mapping[str, str], raw: pl.DataFrame, partition: Mappin
 
 def record_rows(sources: Mapping[str, list[str]], partition: Mapping[str, str]) -> pl.DataFrame:
     turns = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "On the Limmat."}]
+    spans = [[{"doc_id": d, "char_start": 0, "char_end": 6} for d in found] for found in sources.values()]
     return documents([s[0] for s in sources.values()], partition).with_columns(
         record_id=pl.Series(list(sources)),
         source_doc_ids=pl.Series(list(sources.values())),
         messages=pl.Series([turns] * len(sources), dtype=table("l3_refined").schema["messages"]),
+        source_spans=pl.Series(spans, dtype=table("l3_refined").schema["source_spans"]),
+        levels=pl.Series([[1]] * len(sources)),
         verification_level=pl.lit(1),
     )
 

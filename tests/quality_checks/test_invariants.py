@@ -47,6 +47,27 @@ def mark(child_id: str, *doc_ids: str, child_table: str = "l3_refined") -> Chang
     return lambda _: pl.DataFrame(rows, schema=table("out_of_policy").schema)
 
 
+def span(doc_id: str, start: int, end: int) -> dict[str, object]:
+    return {"doc_id": doc_id, "char_start": start, "char_end": end}
+
+
+def edits(record_id: str) -> Change:
+    """A program of one operation: the name of the town of `d0` becomes another."""
+    row = {
+        "operation_id": "o", "doc_id": "d0", **NEWS, "record_id": record_id, "number": 0, "operation": "replace_str",
+        "line": 1, "last_line": 1, "old": "Zürich", "new": "Bern", "char_start": 0, "char_end": 6,
+        "proposer": "model", "state": "applied", "reason": None,
+    }  # fmt: skip
+    return lambda _: pl.DataFrame([row], schema=table("l3_edits").schema)
+
+
+def collapsed(distinct: float) -> Change:
+    """The figures of twenty records whose sources have .96 of 4-grams distinct."""
+    row = {**NEWS, "task": "qa", "num_records": 20, "num_words": 900, "distinct_2": 0.5, "distinct_4": distinct}
+    row |= {"source_distinct_2": 0.5, "source_distinct_4": 0.96}
+    return lambda _: pl.DataFrame([row], schema=table("l3_diversity").schema)
+
+
 # tier judged, slice changed, change, {failing invariant: keys}
 COUNTS = {"ledger_counts_rows": ("news@2024",)}
 FACT_BREAKS = ("facts_have_parents", "facts_have_documents", "quotes_are_in_the_text", "evidence_names_its_bytes")
@@ -115,6 +136,32 @@ BREAKS = [
     ("l3", "verdicts/l3", put("record_id", "r9", record_id="r1"), {"nothing_is_kept_and_rejected": ("r1",)}),
     ("l3", "verdicts/l3", copy("record_id", "r9", record_id="r8"), COUNTS),
     ("l3", "lineage/l3_refined", drop("parent_id", "d2"), {"records_have_lineage": ("r1",)}),
+    ("l3", "l3_refined", put("record_id", "r0", source_spans=[span("d0", 0, len(TEXTS["d0"]))]), {}),
+    (
+        "l3",
+        "l3_refined",
+        put("record_id", "r0", source_spans=[span("d0", 0, len(TEXTS["d0"]) + 1)]),
+        {"spans_lie_in_their_documents": ("r0",)},
+    ),
+    (
+        "l3",
+        "l3_refined",
+        put("record_id", "r0", source_spans=[span("d5", 0, 3)]),
+        {"spans_lie_in_their_documents": ("r0",), "spans_are_of_their_sources": ("r0",)},
+    ),
+    (
+        "l3",
+        "l3_refined",
+        put("record_id", "r0", source_spans=[span("m0", 0, 3)]),
+        {"spans_are_of_their_sources": ("r0",)},
+    ),
+    ("l3", "l3_refined", put("record_id", "r0", parent_record_id="r1"), {}),
+    ("l3", "l3_refined", put("record_id", "r0", parent_record_id="mr0"), {"records_have_their_parents": ("r0",)}),
+    ("l3", "l3_edits", edits("r9"), {}),
+    ("l3", "l3_edits", edits("r7"), {"edits_have_records": ("r7",)}),
+    ("l3", "l3_edits", edits("r0"), {"edits_give_the_text": ("r0",)}),
+    ("l3", "l3_diversity", collapsed(0.48), {}),
+    ("l3", "l3_diversity", collapsed(0.47), {"records_are_as_varied_as_their_sources": ("task_collapsed/qa",)}),
     ("l4", "verdicts/l4", drop("doc_id", "d2"), {"parents_are_accounted_for": ("d2",)} | COUNTS),
     ("l4", "lineage/l4_facts", drop("child_id", "f0"), {"facts_have_parents": ("f0",)}),
     ("l4", "lineage/l4_facts", put("child_id", "f0", parent_id="d9"), {"facts_have_parents": ("f0",)}),

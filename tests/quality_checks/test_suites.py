@@ -18,6 +18,10 @@ def put(column: str, value: object) -> pl.Expr:
     return pl.when(pl.int_range(pl.len()) == 1).then(pl.lit(value, dtype)).otherwise(pl.col(column)).alias(column)
 
 
+def span(start: int | None, end: int) -> dict[str, object]:
+    return {"doc_id": "d1", "char_start": start, "char_end": end}
+
+
 # What else a null in the second row fails, beside `<column>_is_set`.
 ALSO_FAILS = {
     ("l0", "raw"): {"num_bytes_is_size_of_raw"},
@@ -61,8 +65,25 @@ BAD = [
     ("l2", "round", 0, {"round_is_positive"}),
     ("l2", "reason", " ", {"reason_says_something"}),
     ("l2", "policy", "", {"policy_says_something"}),
-    ("l3", "verification_level", 0, {"verification_level_is_kept"}),
-    ("l3", "verification_level", 5, {"verification_level_is_kept"}),
+    ("l3", "verification_level", 0, {"verification_level_is_kept", "highest_level_is_that_of_the_row"}),
+    ("l3", "verification_level", 5, {"verification_level_is_kept", "highest_level_is_that_of_the_row"}),
+    ("l3", "verification_level", 4, {"highest_level_is_that_of_the_row"}),
+    ("l3", "levels", [], {"levels_rise_from_grounded"}),
+    ("l3", "levels", [2, 1], {"levels_rise_from_grounded"}),
+    ("l3", "levels", [1, 1], {"levels_rise_from_grounded"}),
+    ("l3", "levels", [1, 2], {"highest_level_is_that_of_the_row"}),
+    ("l3", "levels", [1, 5], {"levels_rise_from_grounded", "highest_level_is_that_of_the_row"}),
+    ("l3", "task", "code", {"code_is_executed"}),
+    ("l3", "source_spans", [], {"source_spans_are_not_empty"}),
+    ("l3", "source_spans", [span(3, 3)], {"every_span_has_its_place"}),
+    ("l3", "source_spans", [span(0, 3), span(-1, 3)], {"every_span_has_its_place"}),
+    ("l3", "source_spans", [span(None, 3)], {"every_span_has_its_place"}),
+    ("l3", "entailment", 1.01, {"entailment_is_a_share"}),
+    ("l3", "entailment", -0.01, {"entailment_is_a_share"}),
+    ("l3", "temperature", -0.1, {"temperature_is_not_negative"}),
+    ("l3", "seed", -1, {"seed_is_not_negative"}),
+    ("l3", "max_tokens", -1, {"max_tokens_is_not_negative"}),
+    ("l3", "seconds", -0.1, {"seconds_are_not_negative"}),
     ("l3", "messages", [], {"messages_are_not_empty"}),
     ("l3", "messages", [{"role": "user", "content": " "}], {"every_message_has_content"}),
     ("l3", "messages", [{"role": "user", "content": None}], {"every_message_has_content"}),
@@ -89,7 +110,15 @@ GOOD = [
     ("l2", "quality", 0.0),
     ("l2", "quality", 5.0),
     ("l2", "round", 1),
-    ("l3", "verification_level", 4),
+    ("l3", "levels", [0, 1]),
+    ("l3", "source_spans", [span(5, 6)]),
+    ("l3", "tests", None),
+    ("l3", "entailment", 0.0),
+    ("l3", "entailment", 1.0),
+    ("l3", "temperature", 0.0),
+    ("l3", "seed", 0),
+    ("l3", "max_tokens", 0),
+    ("l3", "seconds", 0.0),
     ("l3", "messages", [{"role": "system", "content": "a"}, {"role": "assistant", "content": "b"}]),
     ("l3", "output_tokens", 0),
     ("l4", "confidence", 0.0),
