@@ -26,8 +26,8 @@ from algorithms.word_lists import NUMBER_WORDS
 
 # Decimals beyond are those of floating point: 0.1 * 3 = 0.30000000000000004.
 MAX_DECIMALS: Final = 9
-# Factors that everybody knows: days, months, hours, weeks, minutes, percent, days of a year, thousands, seconds.
-EVERYDAY: Final = frozenset({"7", "12", "24", "52", "60", "100", "0.01", "365", "1000", "3600"})
+# Factors that everybody knows: each, days, months, hours, weeks, minutes, percent, days of a year, thousands, seconds.
+EVERYDAY: Final = frozenset({"1", "7", "12", "24", "52", "60", "100", "0.01", "365", "1000", "3600"})
 # What a text says in a word, or its plural, and a solution writes as a number.
 FACTORS: Final = {
     **dict.fromkeys(("half", "halves", "halved", "halb", "halbe", "halben", "hälfte"), ("2", "1", "0.5")),
@@ -44,7 +44,6 @@ FACTORS: Final = {
     **dict.fromkeys(("ninth", "neuntel"), ("9", "1")),
     **dict.fromkeys(("tenth", "zehntel"), ("10", "1", "0.1")),
     **dict.fromkeys(("dozen", "dutzend"), ("12",)),
-    **dict.fromkeys(("a", "an", "each", "every", "per", "ein", "eine", "einen", "jede", "jeder", "pro"), ("1",)),
 }
 
 _REWRITTEN: Final = (
@@ -93,13 +92,14 @@ def derived_numbers(text: str, known: Collection[str]) -> set[str]:
     >>> sorted(derived_numbers("3 * 60 = 180 and 180 / 2 = 90 and 5 + 7 = 12", ["3", "half"]))
     ['180', '2', '60', '90']
     """
+    holding = [(left, right) for equation, left, right in _found(text) if equation.holds]
+    if not holding:
+        return set()
     figures = {r for written in known for r in _readings(written)}
     have = figures | {meaning for word in known for meaning in _meanings(word)}
     have |= {f"{float(n) / 100:.9f}".rstrip("0") for n in figures if re.fullmatch(r"[1-9]\d?(?:\.\d{1,4})?", n)}
     derived: set[str] = set()
-    for equation, left, right in _found(text):
-        if not equation.holds:
-            continue
+    for left, right in holding:
         if left.is_number:
             left, right = right, left
         operands = [t for t in left.numbers if not t.text.isalpha()]
@@ -110,12 +110,14 @@ def derived_numbers(text: str, known: Collection[str]) -> set[str]:
     return derived
 
 
-def _meanings(word: str) -> tuple[str, ...]:
-    """The numbers that a word may stand for in a solution."""
+def _meanings(word: str) -> set[str]:
+    """The numbers that a word may stand for in a solution; of three-quarters, those of both parts."""
     word = word.casefold()
     if word in NUMBER_WORDS:
-        return (str(NUMBER_WORDS[word]),)
-    return FACTORS.get(word) or FACTORS.get(word.removesuffix("s")) or ()
+        return {str(NUMBER_WORDS[word])}
+    if "-" in word:
+        return {meaning for part in word.split("-") for meaning in _meanings(part)}
+    return set(FACTORS.get(word) or FACTORS.get(word.removesuffix("s")) or ())
 
 
 def _readings(written: str) -> set[str]:

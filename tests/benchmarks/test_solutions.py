@@ -26,7 +26,8 @@ def rows() -> pl.DataFrame:
 @GOLD
 def test_accepted_with_the_answer_given_is_the_flag(rows: pl.DataFrame) -> None:
     assert len(rows) == 2_664
-    assert np.mean(accepted(rows) == rows["is_correct"].to_numpy()) >= 0.99
+    # Answers compared as strings reach 0.997.
+    assert np.mean(accepted(rows) == rows["is_correct"].to_numpy()) >= 0.999
 
 
 @GOLD
