@@ -6,7 +6,7 @@ import json
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.edit_programs import Operation
@@ -205,6 +205,7 @@ def programs(draw: st.DrawFn) -> tuple[Passage, list[Edit]]:
     return passage, validate(proposed, passage, free, draw(st.sampled_from([0.3, 1.0])))
 
 
+@settings(max_examples=60)
 @given(made=programs(), data=st.data())
 def test_any_subset_of_a_program_applies_and_without_all_it_is_the_parent(
     made: tuple[Passage, list[Edit]], data: st.DataObject
@@ -222,6 +223,7 @@ def test_any_subset_of_a_program_applies_and_without_all_it_is_the_parent(
     assert apply(passage, subset) == slow
 
 
+@settings(max_examples=60)
 @given(made=programs(), data=st.data())
 def test_undoing_all_operations_in_any_order_gives_the_parent_to_the_letter(
     made: tuple[Passage, list[Edit]], data: st.DataObject
@@ -234,6 +236,7 @@ def test_undoing_all_operations_in_any_order_gives_the_parent_to_the_letter(
     assert text == passage.text
 
 
+@settings(max_examples=25)
 @given(made=programs())
 def test_replayed_rows_give_the_text_and_a_changed_row_is_found(made: tuple[Passage, list[Edit]]) -> None:
     passage, edits = made
