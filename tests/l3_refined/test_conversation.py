@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -63,7 +64,7 @@ INTERVIEWS = (
     (changed(2, "The first bridge was there."), "not_of_its_style"),
     (changed(3, "What do you think?"), "not_of_its_style"),
     (changed(3, "I'm sorry, but I cannot say more about the bridge."), "refusal"),
-    (changed(3, "Every fact they state is in the text of the bridge."), "prompt_echo"),
+    (changed(3, "It says what the text says, in other words, of the bridge."), "prompt_echo"),
 )
 
 
@@ -71,6 +72,53 @@ INTERVIEWS = (
 def test_accept_of_interview_gives_the_reason_against_it(turns: tuple[str, ...], reason: str | None) -> None:
     found = [r.reason for r in CONVERSATION.accept(parsed("interview", *turns), PASSAGE).reasons]
     assert reason in found if reason else found == []
+
+
+@pytest.mark.parametrize(
+    ("second", "reasons"),
+    [
+        ("But a storm destroyed the first bridge in 1879.", []),
+        ("Nobody on the train survived in the first bridge's fall.", []),
+        ("A storm destroyed the first bridge in 1879.", ["not_of_its_style"]),
+    ],
+)
+def test_accept_of_debate_asks_for_an_objection(second: str, reasons: list[str]) -> None:
+    turns = (
+        "Queen Victoria opened the iron bridge over the Tay.",
+        second,
+        "The iron bridge was opened at Dundee in June 1887.",
+        "The storm destroyed the first bridge with a train crossing.",
+    )
+    found = CONVERSATION.accept(parsed("debate", *turns), PASSAGE).reasons
+    assert [r.reason for r in found] == reasons
+
+
+def test_accept_of_turn_of_all_words_of_the_form_is_cut_off() -> None:
+    long = "In 1879 a storm destroyed the first bridge while a train was crossing it and nobody survived."
+    assert len(long.split()) == 17
+    assert "cut_off" in [r.reason for r in CONVERSATION.accept(parsed("interview", *changed(3, long)), PASSAGE).reasons]
+    short = long.replace(" and nobody survived", "")
+    assert CONVERSATION.accept(parsed("interview", *changed(3, short)), PASSAGE).level == 1
+
+
+@pytest.mark.parametrize(
+    ("style", "text", "fits"),
+    [
+        ("interview", "Who opened it?", True),
+        ("interview", "It was opened in 1,887.5 (z.B. so).", False),
+        ("debate", "It was opened in 1,887.5 (z.B. so).", True),
+        ("debate", "Yes. It was, I think, here!", True),
+        ("debate", "It is over", False),
+        ("debate", "It's...it's...it's.", False),
+        ("debate", "w " * 15 + "w.", True),
+        ("debate", "w " * 16 + "w.", False),
+    ],
+)
+def test_schema_holds_turns_of_few_words_that_end(style: str, text: str, fits: bool) -> None:
+    form = asked(style).json_schema
+    assert form is not None
+    pattern = form["properties"]["turns"]["prefixItems"][0]["properties"]["text"]["pattern"]
+    assert bool(re.match(pattern, text)) is fits
 
 
 def test_accept_of_passage_cut_into_turns_is_copied() -> None:
@@ -119,7 +167,7 @@ def test_parse_of_odd_turns_drops_the_last_which_nobody_answers() -> None:
 
 def test_refine_conversation_is_messages_and_text_with_the_names_of_the_speakers() -> None:
     def answer(prompt: str) -> str:
-        return reply("teacher_student", *ASKED) if "a student and a teacher" in prompt else "{}"
+        return reply("teacher_student", *ASKED) if "Student, who asks" in prompt else "{}"
 
     settings = Settings(num_documents=1, num_passages=1, passage_tokens=128, min_passage_words=5, tasks=(CONVERSATION,))
     found = refine(documents(d=TEXT), ScriptedModel(answer), settings)

@@ -91,11 +91,11 @@ def unsupported(text: str, source: str) -> list[Reason]:
 def dangling(text: str, source: str) -> list[Reason]:
     """The reason `dangling_claim` for a statement that opens with "this", "they" or the like, where the statement
     before it does not tell what stands before it in the passage."""
-    windows = windows_of(source)
-    places = [(said, _best(units(said), windows)) for said in statements(text)]
-    for (_, before), (said, window) in pairwise(places):
+    alone = [w for w in windows_of(source) if w.first == w.last]
+    places = [(said, _best(units(said), alone).first) for said in statements(text)]
+    for (_, before), (said, place) in pairwise(places):
         opener = next(iter(grounding.words(said)), "")
-        if opener in DANGLING and not before.first <= window.first <= before.last + 1:
+        if opener in DANGLING and place not in (before, before + 1):
             return [Reason("dangling_claim", said[:80])]
     return []
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from algorithms import grounding
+from algorithms.claims import is_negation
+from algorithms.word_lists import word_set
 from tier_assets.l3_refined.retelling import (
     is_tellable,
     off_the_question,
@@ -37,10 +39,25 @@ from tier_assets.l3_refined.task import (
 from tier_assets.l3_refined.verify import copied, echo, language, ungrounded, wrong_answer
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("conversation.txt"))
-# A turn's JSON costs 13 tokens beside its words: eight turns of 20 words do not fit the task's tokens, six do.
+# A turn's JSON costs 15 tokens beside its words: six turns of 16 words of 1.4 tokens fit the task's tokens.
 MIN_TURNS, MAX_TURNS = 4, 6
-MAX_WORDS: Final = 20
+MAX_WORDS: Final = 16
 MIN_COVERAGE: Final = 0.3
+# What objects in a debate, beside negations, in the languages of the word lists.
+_OBJECTIONS: Final = word_set(
+    """
+    but however yet though although still whereas instead nevertheless nonetheless despite rather against
+    aber doch jedoch dennoch trotzdem hingegen dagegen allerdings sondern obwohl zwar
+    mais pourtant cependant toutefois néanmoins malgré pero sino embargo aunque mientras
+    """
+)
+_OBJECTING_LANGUAGES: Final = ("en", "de", "fr", "es")
+
+# The bound is on words because xgrammar 0.2 refuses long counts of characters. It reads the pattern on the raw JSON, so
+# quotation marks and backslashes are out. A word has two marks inside at most ("3.5", "z.B"): without a bound a small
+# model writes "it's...it's..." to its last token.
+_PART: Final = r'[^ "\\\n.,;:!?…]+'
+_WORD: Final = f"{_PART}([.,:]{_PART}){{0,2}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +94,8 @@ def schema(style: Style) -> JsonSchema:
 
 
 def _turn(speaker: str, style: Style) -> JsonSchema:
-    # The bound is on words because xgrammar 0.2 refuses long counts of characters. It reads the pattern on the raw
-    # JSON, so that quotation marks and backslashes are out.
-    end = r"\?" if style.asks and speaker == style.first else "[.!?]"
-    text = rf'^[^ "\\\n]+( [^ "\\\n]+){{0,{MAX_WORDS - 1}}}{end}$'
+    end = "[?]" if style.asks and speaker == style.first else "[.!?]"
+    text = f"^({_WORD}[.,;:!?]? ){{0,{MAX_WORDS - 1}}}{_WORD}{end}$"
     return {
         "type": "object",
         "properties": {"speaker": {"type": "string", "enum": [speaker]}, "text": {"type": "string", "pattern": text}},
@@ -162,6 +177,10 @@ def _form(turns: list[str]) -> list[Reason]:
     if any(not any(c.isalnum() for c in turn) for turn in turns):
         reasons.append(Reason("empty_turn", "a turn without a word"))
     folded = [grounding.fold(turn) for turn in turns]
+    # The form ends a turn at its last word, wherever the sentence was to go.
+    cut_off = [turn for turn in turns if len(turn.split()) >= MAX_WORDS]
+    if cut_off:
+        reasons.append(Reason("cut_off", cut_off[0]))
     again = [turn for i, turn in enumerate(folded) if turn in folded[:i]]
     if again:
         reasons.append(Reason("turn_repeated", again[0][:80]))
@@ -176,6 +195,10 @@ def _of_style(turns: list[str], style: Style, source: str) -> list[Reason]:
     silent += [turn for turn in stating if not statements(turn)]
     if silent:
         reasons.append(Reason("not_of_its_style", silent[0][:80]))
+    if style == STYLES["debate"] and language(source)[0] in _OBJECTING_LANGUAGES:
+        said = grounding.words("\n".join(turns[1:]))
+        if not any(w in _OBJECTIONS or is_negation(w) for w in said):
+            reasons.append(Reason("not_of_its_style", "nobody objects"))
     if style.asks:
         for question, answer in zip(turns[::2], turns[1::2], strict=True):
             reasons += off_the_question(question, answer, source) + wrong_answer(question, answer, source)
@@ -188,5 +211,6 @@ def _grounded(turns: list[str], source: str) -> list[Reason]:
     return list({r.reason: r for r in reversed(found)}.values())[::-1]
 
 
-# Six turns of 20 words, 28 tokens, and 13 of JSON each.
-CONVERSATION: Final = Task("conversation", PROMPT, max_tokens=256, plan=plan, parse=parse, accept=accept)
+CONVERSATION: Final = Task(
+    "conversation", PROMPT, max_tokens=256, plan=plan, parse=parse, accept=accept, temperature=0.5
+)
