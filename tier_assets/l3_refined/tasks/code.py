@@ -64,6 +64,12 @@ REASONS: Final = {
     "out_of_memory": "out_of_memory",
     "unavailable": "sandbox_unavailable",
 }
+# Plain values as Python writes them, lists, tuples, sets and dicts one or two deep: what a test may give and expect.
+_ATOM: Final = r"(-?[0-9]{1,12}([.][0-9]{1,16})?(e-?[0-9]{1,2})?|'[^'\"\\\n]{0,40}'|True|False|None)"
+_ITEMS: Final = rf"({_ATOM}(, {_ATOM}){{0,11}}(,)?)?"
+_NESTED: Final = rf"({_ATOM}|\[{_ITEMS}\]|\({_ITEMS}\))"
+_PAIRS: Final = rf"{_ATOM}: {_NESTED}(, {_ATOM}: {_NESTED}){{0,7}}"
+VALUE: Final = rf"({_ATOM}|[\[({{]({_NESTED}(, {_NESTED}){{0,11}}(,)?)?[\])}}]|\{{{_PAIRS}\}})"
 
 
 def plan(passage: Passage) -> list[Ask]:
@@ -83,14 +89,15 @@ def schema(name: str, style: str) -> JsonSchema:
     # Bounds on words, since xgrammar 0.2 refuses long counts of characters; a word has one mark at most, since a small
     # model that has begun "2,2,2" does not stop.
     opening = f"(Write|Implement|Create|Define) a (Python )?function `{name}` (that|which)"
-    exercise = {"type": "string", "pattern": rf'^{opening}( [^ ,.;:"\\\n]+[,.;:]?){{4,60}}[.]$'}
-    words = r'[^ ,"\\\n]{0,24}(,? [^ ,"\\\n]{1,24}){0,15}'
-    test = {"type": "string", "pattern": rf"^assert {name}\({words}\) == {words}$"}
+    exercise = {"type": "string", "pattern": rf'^{opening}( [^ ,.;:"\\\n]+[,.;:]?){{4,40}}[.]$'}
+    arguments = rf"([a-z_]{{1,20}}=)?{VALUE}"
+    test = {"type": "string", "pattern": rf"^assert {name}\({arguments}(, {arguments}){{0,4}}\) == {VALUE}$"}
+    line = {"type": "string", "pattern": r'^( {4}){0,5}[^ "\\\n]{1,40}( [^ "\\\n]{1,40}){0,24}$'}
     fields: dict[str, Any] = {"exercise": exercise}
     if style == "free":
-        fields["solution"] = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 60}
+        fields["solution"] = {"type": "array", "items": line, "minItems": 2, "maxItems": 40}
     if style != "from_examples":
-        fields["tests"] = {"type": "array", "items": test, "minItems": MIN_TESTS, "maxItems": 6}
+        fields["tests"] = {"type": "array", "items": test, "minItems": MIN_TESTS, "maxItems": 5}
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
