@@ -24,7 +24,7 @@ SETTINGS: Final = AuditSettings(min_rows=50)
 MIN_ALL: Final = 500
 # One that keeps one in ten keeps none of 44 in one of a hundred tasks.
 MIN_TASK: Final = 44
-# Distinct 4-grams, over those of the sources: 15 sets of honest texts have .84 (questions of one template) to 1.17, nine
+# Distinct 4-grams over those of the sources: 15 sets of honest texts have .84 (questions of one template) to 1.17, nine
 # corpora whose every other record is the same .33 to .46. The spread of embeddings does not tell ten records said over
 # and over from honest ones.
 MIN_DISTINCT: Final = 0.5
