@@ -45,12 +45,10 @@ class _Worker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
 
     def same(self, a: str, b: str) -> bool:
         with self._lock:
-            # A forked child must not talk on its parent's pipes.
-            if self._process is None or self._owner != os.getpid():
+            if self._process is None:
                 self._start()
             if not self._write(json.dumps([a, b]).encode() + b"\n"):
                 self.stop()
@@ -63,7 +61,6 @@ class _Worker:
     def _start(self) -> None:
         command = [sys.executable, "-P", "-W", "ignore", "-c", _SERVE, str(Path(__file__).parents[1])]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._owner = os.getpid()
         if self._read(START_S) != b"ready":
             self.stop()
             raise RuntimeError("the process that compares expressions did not start: is math-verify installed?")
@@ -82,13 +79,19 @@ class _Worker:
         """The next line; None where the process ended or took longer."""
         assert self._process is not None
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
-        line = self._process.stdout.readline() if ready else b""
+        waiting = select.poll()  # select() takes no file descriptors from 1024
+        waiting.register(self._process.stdout, select.POLLIN)
+        line = self._process.stdout.readline() if waiting.poll(seconds * 1000) else b""
         return line.strip() if line.endswith(b"\n") else None
+
+    def forget(self) -> None:
+        """Leave the process to its owner: a forked child must not talk on its parent's pipes."""
+        self._lock = threading.Lock()
+        self._process = None
 
     def stop(self) -> None:
         """End the process; the next pair starts another."""
-        if self._process is not None and self._owner == os.getpid():
+        if self._process is not None:
             self._process.kill()
             self._process.communicate()
         self._process = None
@@ -96,6 +99,7 @@ class _Worker:
 
 _worker = _Worker()
 atexit.register(_worker.stop)
+os.register_at_fork(after_in_child=_worker.forget)
 
 
 class _TooLongError(BaseException):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 from hypothesis import given
@@ -106,6 +108,18 @@ def test_expressions_are_compared_off_the_main_thread() -> None:
     for thread in threads:
         thread.join()
     assert found == [True] * 4
+
+
+def every_second_is_right(letter: str) -> bool:
+    return [same_expression(f"{letter}+{n}", f"{n - n % 2}+{letter}") for n in range(40)] == [True, False] * 20
+
+
+def test_expressions_are_compared_in_a_forked_child_while_its_parent_compares_others() -> None:
+    assert same_expression("u+1", "1+u")
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as child:
+        of_child = child.submit(every_second_is_right, "v")
+        assert every_second_is_right("w")
+        assert of_child.result()
 
 
 @pytest.mark.slow
