@@ -9,8 +9,8 @@ import pytest
 
 from resources.encoder import ScriptedEncoder
 from tier_assets.l3_refined import diversity as room
-from tier_assets.l3_refined.diversity import distinct, diversity, spread, with_sources
-from tier_tables.refinement import L3_DIVERSITY, L3_REFINED
+from tier_assets.l3_refined.diversity import distinct, diversity, spread
+from tier_tables.refinement import L3_DIVERSITY
 
 WORDS = "pier girder arch span rivet pylon cable deck truss anchor caisson strut beam bolt".split()
 
@@ -118,13 +118,3 @@ def test_diversity_of_records_without_sources_has_none_of_theirs() -> None:
     assert (row["source_distinct_2"], row["source_distinct_4"], row["source_spread"]) == (0.0, 0.0, None)
     assert row["distinct_4"] > 0.9
     assert diversity([], None).equals(L3_DIVERSITY.empty())
-
-
-def test_with_sources_joins_the_texts_of_all_spans() -> None:
-    spans = [[{"doc_id": "a", "char_start": 0, "char_end": 3}, {"doc_id": "b", "char_start": 4, "char_end": 6}], []]
-    rows = pl.DataFrame(
-        {"record_id": ["r0", "r1"], "source_spans": spans},
-        schema={"record_id": pl.String, "source_spans": L3_REFINED.schema["source_spans"]},
-    )
-    documents = pl.DataFrame({"doc_id": ["b", "a"], "text": ["0123ü6", "abcdef"]})
-    assert with_sources(rows, documents)["source"].to_list() == ["abc\nü6", None]

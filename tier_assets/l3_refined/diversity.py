@@ -29,22 +29,6 @@ WORD: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]|[\p{L}\p{M}\p{N}]+"
 SLICE: Final = ["corpus", "snapshot", "task"]
 
 
-def with_sources(records: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
-    """The records (source_spans) with a column `source`: the texts of their spans, a line each; null without any.
-
-    Args:
-        records: rows of `l3_refined`.
-        documents: texts of L1 [doc_id, text] of at least the documents that the spans are of.
-    """
-    spans = records.select("record_id", "source_spans").explode("source_spans").unnest("source_spans")
-    length = pl.col("char_end") - pl.col("char_start")
-    texts = spans.join(documents.select("doc_id", "text"), on="doc_id", how="inner", maintain_order="left").select(
-        "record_id", source=pl.col("text").str.slice(pl.col("char_start"), length)
-    )
-    joined = texts.group_by("record_id", maintain_order=True).agg(pl.col("source").str.join("\n"))
-    return records.join(joined, on="record_id", how="left", maintain_order="left")
-
-
 def diversity(batches: Iterable[pl.DataFrame], encoder: Encoder | None) -> pl.DataFrame:
     """Rows of `l3_diversity` of records [record_id, corpus, snapshot, task, text, source], a row a partition and task.
 
