@@ -26,6 +26,7 @@ _MONTHS: Final = word_set(
     "juni juli oktober dezember janvier février mars avril mai juin juillet août septembre octobre novembre décembre "
     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
 )
+_HEDGES: Final = word_set("about approximately around nearly almost etwa rund circa ca fast ungefähr environ unos casi")
 _AGENT: Final = re.compile(r"\b(?:by|von|vom|durch|par|por)\b")
 _CLAUSE_END: Final = re.compile(r"[,;:()]\s")
 _TOKEN: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’\-][^\W\d_]+)*")
@@ -52,7 +53,7 @@ def unbound(claim: str, source: str, idle: frozenset[str] = frozenset(), least: 
     best, why = -1.0, "the source has no sentence"
     for place in places(source):
         context = _share(wanted, place.context)
-        fault = _fault(claim, place, _share(wanted, place.sentence), context, least)
+        fault = _fault(claim, place, wanted, context, least)
         if not fault:
             return ""
         if context > best:
@@ -71,13 +72,22 @@ def _share(wanted: Sequence[str], text: str) -> float:
     return sum(w in known for w in wanted) / len(wanted) if wanted else 1.0
 
 
-def _fault(claim: str, place: Place, main: float, context: float, least: float) -> str:
+def _fault(claim: str, place: Place, wanted: Sequence[str], context: float, least: float) -> str:
+    main = _share(wanted, place.sentence)
     if main < MAIN_SUPPORT or context < least:
         return f"{main:.2f} of its words are in one sentence, {context:.2f} with the one before"
     elsewhere = grounding.missing_numbers(claim, place.sentence) + grounding.missing_names(claim, place.context)
+    elsewhere += _joined_on(wanted, place)
     if elsewhere:
         return f"{', '.join(elsewhere)} elsewhere"
-    return _misplaced_number(claim, place.sentence) or _swapped(claim, place.sentence)
+    return _misplaced_number(claim, place.sentence) or _swapped(claim, place)
+
+
+def _joined_on(wanted: Sequence[str], place: Place) -> list[str]:
+    """Words that only the sentence before has, in the second half of a claim: there they are no subject."""
+    known = set(grounding.content_stems(place.sentence))
+    before = set(grounding.content_stems(place.context)) - known
+    return [w for w in wanted[(len(wanted) + 1) // 2 :] if w in before]
 
 
 def _misplaced_number(claim: str, sentence: str) -> str:
@@ -102,16 +112,18 @@ def _misplaced_number(claim: str, sentence: str) -> str:
 def _neighbours(sentence: str, start: int, end: int) -> list[str]:
     """The stem of the last content word before a number in its clause; where there is none, of the two behind it."""
     before = _CLAUSE_END.split(sentence[:start])[-1]
-    words = [w for w in grounding.words(before) if w not in _MONTHS]
+    words = [w for w in grounding.words(before) if w not in _MONTHS and w not in _HEDGES]
     found = grounding.content_stems(" ".join(words))[-1:]
     return found or grounding.content_stems(sentence[end:])[:2]
 
 
-def _swapped(claim: str, sentence: str) -> str:
-    """Names of `claim` that stand in the other order in `sentence`, in a sentence of the same voice."""
-    if len(_AGENT.findall(claim.casefold())) != len(_AGENT.findall(sentence.casefold())):
+def _swapped(claim: str, place: Place) -> str:
+    """Names of `claim` that come in the other order at `place`, in a sentence of the same voice."""
+    if len(_AGENT.findall(claim.casefold())) != len(_AGENT.findall(place.sentence.casefold())):
         return ""
-    folded = grounding.fold(sentence)
-    order = [folded.find(grounding.fold(name)) for name in dict.fromkeys(grounding.names(claim))]
-    known = [place for place in order if place >= 0]
+    named = [grounding.fold(name) for name in dict.fromkeys(grounding.names(claim))]
+    text = grounding.fold(place.sentence)
+    if not all(name in text for name in named):
+        text = grounding.fold(place.context)
+    known = [text.find(name) for name in named if name in text]
     return "names in another order" if known != sorted(known) else ""

@@ -31,7 +31,7 @@ _MENTIONS: Final = re.compile(
     r"|\bci-(?:dessus|dessous)\b|\b(?:el|la|del|al|este|esta) (?:texto|pasaje|párrafo|fragmento|extracto|autora?)\b"
     r"|\b(?:mencionad|citad)[oa]s?\b|文中|本文|上文|原文|作者|这段|这篇|下列|以下|文章"
 )
-# Personal and possessive words that need somebody named before them; `sie` may be the formal German you.
+# Personal and possessive words that need somebody named before them.
 _PRONOUNS: Final = word_set(
     "he she it they him them her hers his its their theirs er es ihn ihm ihr ihre ihren ihrem ihrer sein seine seinen "
     "seinem seiner il ils elle elles lui leur leurs él ella ellos ellas su sus"
@@ -57,14 +57,18 @@ _ARTICLES: Final = word_set(
 )
 # What a question asks for; none of them is what a pronoun behind it means.
 ASKING_WORDS: Final = word_set(
-    "name purpose reason reasons main meaning difference result effect cause number amount kind type way role function "
-    "significance importance example year date term definition answer question happen happens explain describe define "
-    "state give list identify compare find determine calculate compute many much often long using used use "
-    "name zweck grund gründe bedeutung unterschied ergebnis wirkung ursache anzahl art weise rolle funktion beispiel "
-    "jahr begriff erklären beschreiben nennen nom but raison signification différence résultat effet cause nombre rôle "
-    "fonction exemple année expliquer décrire nombre razón significado diferencia resultado efecto causa número papel "
-    "función ejemplo año explicar describir"
+    "name purpose reason reasons main meaning difference result effect cause number amount kind type way role "
+    "function significance importance example year date term definition answer question happen happens explain "
+    "describe define state give list identify compare find determine calculate compute many much often long using "
+    "used use zweck grund gründe bedeutung unterschied ergebnis wirkung ursache anzahl art weise rolle funktion "
+    "beispiel jahr begriff erklären beschreiben nennen nom but raison signification différence résultat effet nombre "
+    "rôle fonction exemple année expliquer décrire razón significado diferencia resultado efecto causa número papel "
+    "función ejemplo año explicar describir warum wieso weshalb wie wann wo wohin woher wodurch womit wozu welche "
+    "welcher welches welchen welchem viele lange weit hoch groß pourquoi comment combien quand où quel quelle quels "
+    "quelles quoi qué quién quiénes cuándo cuánto cuánta cuántos cuántas cómo dónde cuál cuáles"
 )
+# With a capital it is the German you.
+_SHE: Final = re.compile(r"(?<=\w )sie\b")
 # "The president resigned": which? Only a name tells.
 _NAMELESS: Final = re.compile(
     r"\b(?:the|der|die|das|den|dem|des|le|la|les|el|los|las) (?:(?:new|old|first|last|former|next|young|other|whole) )?"
@@ -93,6 +97,8 @@ def unclear(text: str, language: str) -> list[Reason]:
     found = grounding.words(_EMPTY_SUBJECT.sub(" ", folded))
     pointing = [w for w in found if w in _POINTING or w in _FIRST_PERSON]
     dangling = [w for i, w in enumerate(found) if w in _PRONOUNS and not _has_subject(found[:i], text)]
+    if _SHE.search(text) and not _has_subject(found[: found.index("sie")], text):
+        dangling.append("sie")
     if pointing or dangling:
         reasons.append(Reason("dangling_reference", ", ".join(pointing + dangling)))
     nameless = _NAMELESS.search(folded)

@@ -45,9 +45,10 @@ INSTRUCTIONS: Final = word_set(
 )
 # Latin scripts have one space in six characters, tables and code fewer; scripts without spaces next to none.
 MIN_SPACES: Final = 0.05
-# Share of a question's content words that the sentences have where the answer comes from; or there and in the whole.
-QUESTION_SUPPORT: Final = 0.7
+# Shares of a question's content words: in the sentences where the answer comes from, and beside it either with the
+# sentences before them or in the whole source.
 QUESTION_SUPPORT_HERE: Final = 0.5
+QUESTION_SUPPORT: Final = 0.7
 QUESTION_SUPPORT_ANYWHERE: Final = 0.9
 # Share of an answer's content words that its reasoning may leave out.
 MAX_UNSAID_SHARE: Final = 0.4
@@ -211,11 +212,14 @@ def _together(question: str, reasoning: str, source: str) -> list[Reason]:
     """What speaks against question and reasoning as a pair: about other places of the source, or about nobody named."""
     wanted = _asked_stems(question)
     steps = [nearest(reasoning[a:b], source) for a, b in sentences(reasoning)]
-    where = " ".join(place.context for place in steps if place is not None)
-    share, anywhere = _share(wanted, where), _share(wanted, source)
+    found = [place for place in steps if place is not None]
+    where = " ".join(place.context for place in found)
+    here, around = _share(wanted, " ".join(place.sentence for place in found)), _share(wanted, where)
     reasons = []
-    if share < QUESTION_SUPPORT and not (share >= QUESTION_SUPPORT_HERE and anywhere >= QUESTION_SUPPORT_ANYWHERE):
-        reasons.append(Reason("question_off_answer", f"{share:.2f} of its words are where the answer stands"))
+    if here < QUESTION_SUPPORT_HERE or (
+        around < QUESTION_SUPPORT and _share(wanted, source) < QUESTION_SUPPORT_ANYWHERE
+    ):
+        reasons.append(Reason("question_off_answer", f"{here:.2f} of its words are where the answer stands"))
     # What is told of somebody by name, or of a year, cannot be asked for without either.
     named = bool(grounding.names(where) or _YEAR.search(where))
     if named and not (grounding.names(question) or _SPECIFIC.search(question)) and language(source)[0] != "de":
