@@ -37,7 +37,7 @@ BASELINES: Final = ("majority class", "length")
 # What the combination weighs.
 WEIGHED: Final = (*ARITHMETIC, "numbers used", VOTES, "length")
 RIDGE: Final = 1.0
-NUM_SAMPLED: Final = 60
+NUM_SAMPLED: Final = 40
 
 
 @dataclass(frozen=True, slots=True)

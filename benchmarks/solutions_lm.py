@@ -1,16 +1,15 @@
 """The bundled model on a sample of GSM8K's example solutions: it reads them, and solves the questions itself.
 
-In: rows of `benchmarks.solutions`. Out: columns for the sampled rows. It solves by the checks of L3 as they are: four
-sampled solutions (`consistency`) and a second solver, the last sentence of a question asked about the others. A model
-of 135M parameters solves next to none: this says what the checks are worth with it, not what they are worth.
-Cost: 60 questions in some CPU minutes.
+In: rows of `benchmarks.solutions`. Out: columns for the sampled rows. It solves by the check of L3 as it is, the last
+sentence of a question asked about the others. A model of 135M parameters solves next to none: this says what a second
+solver is worth with it, not what one is worth.
+Cost: 40 questions in some CPU minutes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, Final
@@ -21,7 +20,7 @@ import polars as pl
 from algorithms.sentences import sentences
 from resources.bundled_model import bundled_folder
 from resources.language_models import Request, open_model
-from tier_assets.l3_refined.agreement import consistency, gives, second_solver
+from tier_assets.l3_refined.agreement import gives, second_solver
 from tier_assets.l3_refined.task import Candidate, Check, Passage
 
 # Tokens of a prompt and a solution, cut: the longest are under it.
@@ -35,17 +34,14 @@ def read(rows: pl.DataFrame, num_questions: int) -> tuple[dict[str, np.ndarray],
     sample = np.flatnonzero(rows["asked"].is_in(asked[:num_questions]).to_numpy())
     held = rows[sample.tolist()]
     start = time.process_time()
-    found = {
-        "second solver, greedy": _solved(held, second_solver()),
-        "self-consistency, 4 samples of the bundled model": _solved(held, consistency()),
-    }
-    print(f"\nSolving took {time.process_time() - start:.0f} CPU s")
-    start = time.process_time()
     given = [f"Question: {q}\nAnswer:" for q in held["asked"]]
     answers = [f" {a}" for a in held["answer"].fill_null("none")]
-    found["second solver, log-probability of the answer"] = _log_probabilities(given, answers)
-    found["token probability"] = _log_probabilities(given, [f" {s}" for s in held["solution"]])
-    print(f"Reading took {time.process_time() - start:.0f} CPU s")
+    found = {
+        "token probability": _log_probabilities(given, [f" {s}" for s in held["solution"]]),
+        "second solver, probability of the answer": _log_probabilities(given, answers),
+        "second solver, greedy": _solved(held, second_solver()),
+    }
+    print(f"Reading and solving took {time.process_time() - start:.0f} CPU s")
     return found, sample
 
 
@@ -54,33 +50,25 @@ def _hash(question: str) -> str:
 
 
 def _solved(rows: pl.DataFrame, check: Check) -> np.ndarray:
-    """Of the replies that `check` asks for, the share that gives each row's answer [N]."""
+    """Whether the reply to what `check` asks gives each row's answer [N]."""
     requests: list[Request] = []
-    places: dict[str, list[int]] = defaultdict(list)
+    asked: list[str] = []
     for question in rows["asked"].unique(maintain_order=True):
         *_, (start, end) = sentences(question)
         passage = Passage(question, question[:start].strip() or question, 0, len(question))
         ask = check.ask(Candidate(question[start:end], "", "", "", passage.text, answer="?"), passage)
         assert ask is not None
-        for number in range(check.num_samples):
-            places[question].append(len(requests))
-            prompt = check.prompt.fill(ask.fill)
-            requests.append(
-                Request(prompt, check.max_tokens, check.prompt.system, check.temperature, number, ask.json_schema)
-            )
+        prompt = check.prompt.fill(ask.fill)
+        requests.append(Request(prompt, check.max_tokens, check.prompt.system, json_schema=ask.json_schema))
+        asked.append(question)
     replies: dict[int, str] = {}
     with closing(open_model("bundled").ask(iter(requests))) as flight:
         for place, reply in flight:
             replies[place] = reply.text or ""
-    golds = dict(rows.select("asked", "gold").iter_rows())
-    right = sum(gives(replies[p], golds[question]) for question, found in places.items() for p in found)
-    answered = sum(bool(r) for r in replies.values())
-    print(f"level {check.level}: {answered} of {len(requests)} requests answered, {right} of them right")
-    shares = [
-        sum(gives(replies[p], answer or "") for p in places[question]) / check.num_samples
-        for question, answer in rows.select("asked", "answer").iter_rows()
-    ]
-    return np.array(shares)
+    said = {question: replies[place] for place, question in enumerate(asked)}
+    right = sum(gives(said[q], gold) for q, gold in dict(rows.select("asked", "gold").iter_rows()).items())
+    print(f"The second solver answers {sum(map(bool, said.values()))} of {len(asked)} questions, {right} of them right")
+    return np.array([float(gives(said[q], a or "")) for q, a in rows.select("asked", "answer").iter_rows()])
 
 
 def _log_probabilities(given: Sequence[str], texts: Sequence[str]) -> np.ndarray:
