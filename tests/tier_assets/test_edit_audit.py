@@ -13,6 +13,7 @@ from tests.resources._made_up import NEWS, put, texts
 from tests.resources._made_up import rows as made_up
 from tier_assets.cli_edits import edit_commands
 from tier_assets.edit_audit import shown_edits, take_back
+from tier_assets.l3_refined.programs import replay
 from tier_assets.l3_refined.task import Candidate, Passage
 from tier_assets.l3_refined.tasks.edit import EDIT
 from tier_assets.l3_refined.undo import (
@@ -129,6 +130,7 @@ def test_take_back_is_pending_until_the_partition_is_refined_and_can_be_done_aga
     assert "  0  applied, undone from the next refinement on: replace_str" in shown_edits(edited, "r")
     refined = edits_frame(taken_back(made(), PASSAGE, undone_ids(undos)))
     assert refined["state"].to_list() == ["undone", "applied", "refused"]
+    assert replay(TEXT, refined, PASSAGE.char_start) == TEXT.replace("1879 .", "1879.")
     assert left_out(refined, undos).is_empty()
     with pytest.raises(ValueError, match="is undone already"):
         take_back(edited, first, "again")

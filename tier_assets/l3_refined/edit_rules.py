@@ -20,7 +20,7 @@ from tier_assets.l3_refined.task import Edit, Passage
 _NAVIGATION: Final = re.compile(
     r"(?:skip to (?:main )?content|back to top|read more|continue reading|share (?:this|on \w+)|tweet|print|email this"
     r"|log ?in|sign (?:in|up)|subscribe|register|search|menu|home|contact(?: us)?|about us|privacy policy|imprint"
-    r"|terms of (?:use|service)|click here|next|previous|loading|advertisement|weiterlesen|zum inhalt|impressum"
+    r"|terms of (?:use|service)|next|previous|loading|advertisement|weiterlesen|zum inhalt|impressum"
     r"|datenschutz|startseite|nach oben|drucken|anzeige|mehr)[.…!»>→ ]*",
     re.IGNORECASE,
 )
@@ -31,9 +31,15 @@ _HYPHENATED: Final = re.compile(r"(?<![\w-])([^\W\d_]+)-\n[ \t]*([^\W\d_]+)")
 _DOUBLED_SPACE: Final = re.compile(r"(?<=[^\W\d_][.!?])( {2,3})(?=[A-ZÄÖÜ\"“„(])")
 _ENTITY: Final = re.compile(r"&(?:amp|nbsp|quot|lt|gt|apos|mdash|ndash|hellip|rsquo|lsquo|rdquo|ldquo|#\d{2,5});")
 _TAG: Final = re.compile(r"</?(?:b|i|u|em|strong|font|span|p|div|center|a)(?: [^<>\n]{0,200})?/?>", re.IGNORECASE)
-_BREAK: Final = re.compile(r"[ \t]*<br ?/?>[ \t]*\n?", re.IGNORECASE)
-# A text that speaks of tags means them.
-_ABOUT_TAGS: Final = re.compile(r"\b(?:tags?|elements?|html|xml|markup)\b|`", re.IGNORECASE)
+_BREAK: Final = re.compile(r"\n?[ \t]*<br ?/?>[ \t]*\n?", re.IGNORECASE)
+# Of a whole page, which is not one stray tag: half of its tags without the others would be worse.
+_PAGE_TAG: Final = re.compile(
+    r"</?(?:html|head|title|body|meta|table|t[rdh]|img|hr|[uo]l|li|blockquote|h\d|script|style|form|input)\b[^<>]*>",
+    re.IGNORECASE,
+)
+MAX_TAG_SHARE: Final = 0.2
+# A text that speaks of tags and entities means them.
+_ABOUT_TAGS: Final = re.compile(r"\b(?:tags?|elements?|html|xml|markup|entit\w+|\w*escap\w+)\b|`", re.IGNORECASE)
 _SPACE_BEFORE_MARK: Final = re.compile(r"(?<=[^\W\d_]) (?=[,;](?:\s|$))")
 _CODE: Final = re.compile(
     r"```|^(?: {4,}|\t)\S.*[;{}()=]|[{}]$|\) ?;$|^\s*\w+ \w+(?: = .*)?;$|^\s*(?:def|class|import|return|#include)\b",
@@ -88,24 +94,35 @@ def _found(pattern: re.Pattern[str], new: Callable[[str], str]) -> Callable[[str
     return find
 
 
-def _mark_up(pattern: re.Pattern[str], new: str) -> Callable[[str], Iterator[Operation]]:
-    """Tags left in a text that does not speak of tags."""
-    found = _found(pattern, lambda old: new)
-    return lambda text: iter(()) if _ABOUT_TAGS.search(_TAG.sub(" ", text)) else found(text)
+def _mark_up(pattern: re.Pattern[str], new: Callable[[str], str]) -> Callable[[str], Iterator[Operation]]:
+    """Tags and entities left in a text that does not speak of them and is no page of them."""
+    found = _found(pattern, new)
+
+    def find(text: str) -> Iterator[Operation]:
+        bare = _BREAK.sub("\n", _TAG.sub("", text))
+        page = _PAGE_TAG.search(bare) or len(text) - len(bare) > MAX_TAG_SHARE * len(text)
+        return iter(()) if page or _ABOUT_TAGS.search(bare) else found(text)
+
+    return find
+
+
+def _ruler(line: str, above: str) -> bool:
+    """Under a line of text it may make that a heading."""
+    return bool(_RULER.fullmatch(line)) and not above.strip()
 
 
 LINE_RULES: Final = (
     LineRule("navigation_line", _navigation),
-    LineRule("ruler_line", lambda line, above: bool(_RULER.fullmatch(line))),
+    LineRule("ruler_line", _ruler),
     LineRule("repeated_line", _repeated),
 )
 RULES: Final = (
     Rule("broken_hyphenation", hyphenation),
     Rule("empty_quote", _found(_EMPTY_QUOTE, lambda old: "")),
     Rule("permalink_mark", _found(re.compile(r"(?<=\S)¶(?=\n|$)"), lambda old: "")),
-    Rule("entity", _found(_ENTITY, lambda old: html.unescape(old).replace("\u00a0", " "))),
-    Rule("line_break_tag", _mark_up(_BREAK, "\n")),
-    Rule("tag", _mark_up(_TAG, "")),
+    Rule("entity", _mark_up(_ENTITY, lambda old: html.unescape(old).replace("\u00a0", " "))),
+    Rule("line_break_tag", _mark_up(_BREAK, lambda old: "\n")),
+    Rule("tag", _mark_up(_TAG, lambda old: "")),
     Rule("doubled_space", _found(_DOUBLED_SPACE, lambda old: " ")),
     Rule("space_before_mark", _found(_SPACE_BEFORE_MARK, lambda old: "")),
 )
