@@ -98,7 +98,7 @@ def _known(source: str) -> tuple[dict[str, set[str]], set[str]]:
     found_words = {part for word in words(source) for part in (word, *word.split("-"))}
     for spelt in [str(NUMBER_WORDS[w]) for w in found_words if w in NUMBER_WORDS]:
         measured.setdefault(spelt, set()).add("")
-    for roman in _ROMAN.findall(source):
+    for roman in set(_ROMAN.findall(source)) & _ROMAN_VALUES.keys():
         measured.setdefault(str(_ROMAN_VALUES[roman]), set()).add("")
     return measured, found_words
 

@@ -128,13 +128,12 @@ def wrong_answer(question: str, answer: str, source: str) -> list[Reason]:
 
 
 def score(output: str, source: str, question: str = "") -> float:
-    """How well `output` stands to `source`, 0 to 1, for ordering; with `question`, as the answer to it.
+    """How well `output` stands to `source`, 0 to 1, for ordering what the gate lets pass; with `question`, as its answer.
 
-    Halved for each reason of the gate; the rest is `answer_fit` or, without a question, `turned_claims`.
+    `answer_fit`, or without a question `turned_claims`. Halving it for each reason of the gate would lower the AUC on
+    hard negatives (development half: .885 to .881, .634 to .615): their words all stand in the source.
     """
-    told = answer_fit.score(question, output, source) if question else turned_claims.score(output, source)
-    reasons = ungrounded(f"{question} {output}".strip(), source)
-    return round(told / 2 ** len(reasons), 4)
+    return answer_fit.score(question, output, source) if question else turned_claims.score(output, source)
 
 
 def _runs(text: str, num_words: int = ECHO_WORDS) -> set[tuple[str, ...]]:
