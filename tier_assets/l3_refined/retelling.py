@@ -5,7 +5,8 @@ gate of all tasks (`verify.ungrounded`), which asks of a statement only that it 
 failure of a small model is a statement of the passage's words that the passage does not make. Telling units are
 content words, stemmed, and numbers; a statement is held against the one or two neighbouring sentences of the passage
 that have most of its units.
-What is lost: paraphrases in many new words. What is let through: one wrong word in a long statement.
+What is lost: whatever is said in many new words (of the statements in PubMedQA's conclusions, true and written by
+people, 4% pass). What is let through: one wrong word in a long statement.
 Cost: word sets, about 1 ms a record; no model.
 """
 
@@ -101,12 +102,18 @@ def dangling(text: str, source: str) -> list[Reason]:
 
 
 def off_the_question(question: str, answer: str, source: str) -> list[Reason]:
-    """The reason `off_the_question` where most of what `question` names is neither in `answer` nor where the passage
-    says what the answer says."""
+    """The reason `off_the_question` where little of what `question` names is in `answer` or near it in the passage.
+
+    Gold answers of XQuAD, bare, first 24 articles: a third costs 4% in English and 18% in German, and finds 24% and
+    42% of the answers of another question about the same paragraph. Half costs 13% and 39%.
+    """
     asked = set(units(question))
     windows = windows_of(source)
-    known = {u for said in statements(answer) for u in (*units(said), *_best(units(said), windows).units)}
-    if len(asked) < 2 or 2 * len(asked & known) >= len(asked):
+    known = set(units(answer))
+    for told in map(units, statements(answer)):
+        most = max(_support(told, w) for w in windows)
+        known |= {u for w in windows if _support(told, w) == most for u in w.units}
+    if len(asked) < 2 or 3 * len(asked & known) >= len(asked):
         return []
     return [Reason("off_the_question", f"{', '.join(sorted(asked - known))}: {question[:80]}")]
 
