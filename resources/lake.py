@@ -44,7 +44,10 @@ from tier_tables import TABLES, TIER_LEDGER, Table, table
 
 FORMAT_VERSION = 5
 SETTINGS = ("smoke", "default")  # how much a run spends: `make demo` makes a lake with smoke settings
-COMPACT_LOG_AT = 64  # files: each append to a log table adds one
+COMPACT_LOG_AT = 64  # small files: each append to a log table adds one
+# A log's files are put together to this size, one by one: the memory it takes is that of one, however long the log.
+LOG_FILE_BYTES = 32 << 20
+SMALL_LOG_FILE_BYTES = LOG_FILE_BYTES // 4
 UNFIT_FOR_PATHS = re.compile(r"[^\w /.+@~,():'-]")  # Delta, Polars or DuckDB fail on one of these (or find no files)
 
 
@@ -365,9 +368,9 @@ class Lake:
             mode="append",
             commit_properties=CommitProperties(max_commit_retries=MAX_COMMIT_RETRIES),
         )
-        if not described.partition_by and len(delta.file_uris()) > COMPACT_LOG_AT:
+        if not described.partition_by and _num_small_files(delta) > COMPACT_LOG_AT:
             try:
-                delta.optimize.compact()
+                delta.optimize.compact(target_size=LOG_FILE_BYTES, max_concurrent_tasks=1)
             except CommitFailedError:
                 # Another writer compacted meanwhile: the log is whole either way.
                 return self.version(name)
@@ -394,6 +397,11 @@ class Lake:
             return []
         versions = sorted({s.version for s in self.slices(name)})
         return self._delta_at(name, opened.version).vacuum(dry_run=False, full=True, keep_versions=versions)
+
+
+def _num_small_files(delta: DeltaTable) -> int:
+    sizes = pl.DataFrame(delta.get_add_actions(flatten=True))["size_bytes"]
+    return int((sizes < SMALL_LOG_FILE_BYTES).sum())
 
 
 def _turn(delta: DeltaTable | None, written: Written) -> int:
