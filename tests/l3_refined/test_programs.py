@@ -63,7 +63,7 @@ DONE = (
     ([remove_lines(5, 5)], TEXT.removesuffix("\nHome")),
     ([remove_lines(1, 1), remove_lines(5, 5)], TEXT.removeprefix("Home\n").removesuffix("\nHome")),
     ([remove_lines(4, 4), remove_lines(5, 5)], TEXT.removesuffix("It fell in 1879.\nHome")),
-    ([add_line(5, "End.")], TEXT + "\nEnd."),
+    ([add_line(5, "  End.")], TEXT + "\n  End."),
     ([add_line(1, "a"), add_line(1, "b")], TEXT.replace("Home\n", "Home\na\nb\n", 1)),
     ([add_line(4, "End."), remove_lines(5, 5)], TEXT.removesuffix("Home") + "End."),
     ([replace_str(2, "1878 .", "1878."), replace_str(3, "It", "He")],
