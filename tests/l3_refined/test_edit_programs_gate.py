@@ -74,7 +74,9 @@ def test_refusal_of_removed_lines_looks_at_what_is_around_them(text: str, number
 SURE: tuple[tuple[str, str | None, list[str]], ...] = (
     ("Skip to content\nThe town grew.", "The town grew.", ["navigation_line"]),
     ("Home | About us | Contact\nThe town grew.", "The town grew.", ["navigation_line"]),
+    ("Home\nContact\n\nThe town grew.", "\nThe town grew.", ["navigation_line", "navigation_line"]),
     ("Home is where we went.", None, []),
+    ("At last we went\nhome", None, []),
     ("It ended.\n\n----------\nIt began.", "It ended.\n\nIt began.", ["ruler_line"]),
     ("A title\n----------\nIt began.", None, []),
     ("Title\n-----\nIt began.", None, []),

@@ -65,6 +65,13 @@ class LineRule:
 
 
 def _navigation(line: str, above: str) -> bool:
+    """Not where the line above runs on into it: "we went\\nhome"."""
+    end = above.rstrip()[-1:]
+    runs_on = (end.isalnum() or end == ",") and not _is_menu(above)
+    return _is_menu(line) and not runs_on
+
+
+def _is_menu(line: str) -> bool:
     parts = [p.strip() for p in re.split(r"[|·•»]", line) if p.strip()]
     return bool(parts) and all(_NAVIGATION.fullmatch(p) for p in parts)
 
