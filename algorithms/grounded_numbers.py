@@ -14,6 +14,8 @@ from functools import lru_cache
 from algorithms.folded_words import SOURCES_KEPT, words
 from algorithms.word_lists import NUMBER_WORDS, UNITS
 
+# Letters before a figure that are looked at: "Internet2".
+NAME_CHARS = 20
 FIGURES = re.compile(r"\d+(?:[.,'’\u00a0\u202f ](?=\d{3}(?!\d))\d{3})*(?:[.,]\d+)*|[½¼¾⅓⅔⅛]")
 _UNIT = re.compile(
     rf"[\s\u00a0-]?({'|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))})(?!\w)", re.IGNORECASE
@@ -78,7 +80,9 @@ def missing_numbers(output: str, source: str) -> list[str]:
     measured, found_words = _known(source)
     listed = _list_numbers(output)
     missing = [
-        m.group() for m in FIGURES.finditer(output) if m.start() not in listed and not _is_known(m, output, measured)
+        m.group()
+        for m in FIGURES.finditer(output)
+        if m.start() not in listed and not (_is_known(m, output, measured) and _is_part(m, output, source))
     ]
     asked = _asked_counts(output)
     for word in words(output):
@@ -117,6 +121,14 @@ def _is_known(match: re.Match[str], text: str, measured: dict[str, set[str]]) ->
         if _ABOUT.search(text[max(0, match.start() - 16) : match.start()]) and _rounds(reading, measured):
             return True
     return False
+
+
+def _is_part(match: re.Match[str], text: str, source: str) -> bool:
+    """Whether a figure stands alone, or with the letters before it ("Internet2") in `source` too."""
+    start = match.start()
+    while start > 0 and text[start - 1].isalpha() and match.start() - start < NAME_CHARS:
+        start -= 1
+    return start == match.start() or text[start : match.end()].casefold() in source.casefold()
 
 
 def _unit(text: str, end: int) -> str:

@@ -32,8 +32,8 @@ STOPWORDS = word_set(
 NEGATIONS = word_set(
     """
     not no never none nobody nothing neither nor nowhere without cannot hardly scarcely
-    nicht kein keine keinen keinem keiner keines nie niemals niemand nichts ohne weder
-    pas jamais aucun aucune rien sans nunca ningún ninguna nada sin
+    nicht kein keine keinen keinem keiner keines nie niemals niemand nichts ohne weder kaum
+    pas jamais aucun aucune rien sans nunca ningún ninguna nada sin jamás tampoco apenas
     """
 )
 
@@ -61,7 +61,7 @@ REPORTING = word_set(
 # What denies without a negation.
 DENIALS = NEGATIONS | word_set(
     """
-    rarely unable lack lacked lacks lacking fail failed fails failure absence absent kaum fehlen fehlt
+    rarely unable lack lacked lacks lacking fail failed fails failure absence absent fehlen fehlt
     """
 )
 

@@ -25,6 +25,8 @@ OUTPUTS = (
     ("I'm sorry, but I cannot answer that.", "refusal"),
     ("The people came by train to see it.", None),
     ("Die Leute kamen mit dem Zug und sie sahen alles, was dort war.", "other_language"),
+    ("女王开通了大桥", "other_language"),
+    ("Dundee (女王)", None),
     ("The bridge was not opened by the queen.", "negation_changed"),
     ("Nobody saw the iron bridge fall in the storm.", None),  # no sentence of the source says nearly the same
     ("It stood. Purple elephants often devour ripe bananas.", "invented_sentence"),

@@ -19,17 +19,19 @@ def try_verify(lines: Iterable[dict[str, Any]], encoder: Encoder | None = None) 
     given, that the output's final answer is the same (`other_answer` where not). With `encoder`: `entailment` too.
 
     Raises:
-        ValueError: a line without a text `source`, `output` or (where there is one) `answer`; the message names its id.
+        ValueError: `source` or `output` is no text, or `answer` neither text nor number; the message names its id.
     """
     for line in lines:
         source, output = (_text(line, name) for name in ("source", "output"))
         reasons = ungrounded(output, source)
         level, accepted = (0 if reasons else 1), not reasons
-        if line.get("answer") is not None:
+        answer = line.get("answer")
+        if answer is not None:
+            expected = str(answer) if isinstance(answer, int | float) else _text(line, "answer")
             given = final_answer(output)
-            accepted = given is not None and equivalent(given, _text(line, "answer"))
+            accepted = given is not None and equivalent(given, expected)
             if not accepted:
-                reasons.append(Reason("other_answer", f"{given!r}, not {line['answer']!r}"))
+                reasons.append(Reason("other_answer", f"{given!r}, not {expected!r}"))
         found: dict[str, Any] = {"id": line["id"], "level": level, "accepted": accepted}
         found["reasons"] = [{"reason": r.reason, "detail": r.detail} for r in reasons]
         if encoder is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from algorithms import answer_fit, answer_kinds, claims, grounding, turned_claims
 from algorithms.arithmetic import derived_numbers
+from algorithms.scripts import script, script_of
 from tier_assets.l3_refined.task import Prompt, Reason
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ def _new_quotes(output: str, source: str) -> str:
 
 
 def _other_language(output: str, source: str) -> str:
+    letters = [c for c in output if c.isalpha()]
+    strange = [c for c in letters if c not in source and script(c) != script_of(source)]
+    if 2 * len(strange) > len(letters):
+        return f"{script(strange[0])} letters, source {script_of(source)}"
     if len(output) < LANGUAGE_CHARS:
         return ""
     of_output, score = language(output)
@@ -128,7 +133,7 @@ def wrong_answer(question: str, answer: str, source: str) -> list[Reason]:
 
 
 def score(output: str, source: str, question: str = "") -> float:
-    """How well `output` stands to `source`, 0 to 1, for ordering what the gate lets pass; with `question`, as its answer.
+    """How well `output` stands to `source`, 0 to 1, to order what the gate lets pass; with `question`, as its answer.
 
     `answer_fit`, or without a question `turned_claims`. Halving it for each reason of the gate would lower the AUC on
     hard negatives (development half: .885 to .881, .634 to .615): their words all stand in the source.
