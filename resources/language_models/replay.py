@@ -117,8 +117,10 @@ class _Flight:
                 yield from self._answered(*found)
                 self._kept.save_if_due()
         finally:
-            self._kept.save()
-            asked.close()
+            try:
+                self._kept.save()
+            finally:
+                asked.close()
 
     def _answered(self, place: int, reply: Reply) -> Iterator[tuple[int, Reply]]:
         key, request = self._under_way.pop(place)

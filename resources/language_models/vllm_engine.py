@@ -11,39 +11,24 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import json
-import math
 import os
 import re
 import sys
-import threading
-import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.language_models.look_ahead import Source, handed_over, in_lots
-from resources.language_models.protocol import (
-    NOTHING_UNDER_WAY,
-    Flight,
-    LanguageModel,
-    Reply,
-    Request,
-    failed,
-    to_shares,
-)
+from resources.language_models.protocol import NOTHING_UNDER_WAY, Flight, LanguageModel, Request, failed
+from resources.language_models.vllm_flight import LOCK, EngineFlight
 from resources.torch_environment import set_environment
 
 if TYPE_CHECKING:
-    from vllm import LLM, RequestOutput, SamplingParams
+    from vllm import LLM
 
-# Requests in the engine at a time: enough to fill every batch, few enough that a million prompts fit.
-WINDOW = 512
 # Prompts turned into tokens at a time: enough to share the work on what all begin with, few enough not to hold it up.
 ENCODED_AT_ONCE = 64
-MOST_PARAMS = 4_096  # different samplings remembered
 # Memory of the key-value cache on the CPU; 46k tokens of the bundled model.
 CPU_CACHE_BYTES = 1 << 30
 # What follows a head of prompts that is encoded once: enough for a tokenizer to split at the head's end alike in all.
@@ -52,7 +37,6 @@ SHARED_TAIL = 8
 CPU_BLOCK_TOKENS = 32
 
 _ENGINES: dict[tuple[str, int], LLM] = {}
-_LOCK = threading.RLock()
 
 
 class VllmModel(LanguageModel):
@@ -72,22 +56,22 @@ class VllmModel(LanguageModel):
     def ask(self, requests: Iterable[Request | None]) -> Flight:
         """Replies as they finish; a prompt that leaves no room for `max_tokens` is "too_long".
 
-        WINDOW requests are in the engine, and up to LOOK_AHEAD more are drawn to put them in order.
+        Two batches of the engine are handed over, and up to LOOK_AHEAD requests more are drawn to put them in order.
 
         Raises:
             ValueError: as every model; two options are the same token.
         """
         waiting = Source(self._encoded(requests))
-        flight: _Flight | None = None
+        flight: EngineFlight | None = None
         try:
             while True:
-                while (flight is None or len(flight) < WINDOW) and (item := waiting.take()) is not None:
+                while (flight is None or flight.has_room) and (item := waiting.take()) is not None:
                     place, request, ids = item
                     if len(ids) + request.max_tokens > self.max_model_len:
                         yield place, failed("too_long", len(ids))
                         continue
                     # Only now: what is replayed, or does not fit, starts no engine.
-                    flight = flight or _Flight(engine(str(self._folder), self.max_model_len), self._option_ids)
+                    flight = flight or EngineFlight(engine(str(self._folder), self.max_model_len), self.option_ids)
                     flight.add(place, request, ids)
                 if flight:
                     yield from flight.finished()
@@ -110,7 +94,12 @@ class VllmModel(LanguageModel):
             if not lot:
                 yield None
 
-    def _option_ids(self, options: Sequence[str]) -> list[int]:
+    def option_ids(self, options: Sequence[str]) -> list[int]:
+        """The token of each option.
+
+        Raises:
+            ValueError: an option is not a single token, or two are the same.
+        """
         ids = [self._token(option) for option in options]
         if len(set(ids)) < len(ids):
             raise ValueError(f"options {list(options)} are not all different tokens under {self.name}")
@@ -210,7 +199,7 @@ def engine(folder: str, max_model_len: int) -> LLM:
     Raises:
         RuntimeError: vLLM is not installed, or the engine cannot start.
     """
-    with _LOCK:
+    with LOCK:
         if (folder, max_model_len) not in _ENGINES:
             _ENGINES[folder, max_model_len] = _start(folder, max_model_len)
         return _ENGINES[folder, max_model_len]
@@ -264,106 +253,6 @@ def _llvmlite_hidden() -> Iterator[None]:
     finally:
         if hidden is not None:
             sys.modules[name] = hidden
-
-
-_REQUEST_IDS = itertools.count()
-# Where the output of each request under way goes: a flight that steps the engine also moves those of other flights.
-_INBOXES: dict[str, deque[RequestOutput]] = {}
-
-
-class _Flight:
-    """The requests of one call that are in the engine; true while there are any."""
-
-    def __init__(self, llm: LLM, option_ids: Callable[[Sequence[str]], list[int]]) -> None:
-        self._llm = llm
-        self._option_ids = functools.cache(option_ids)
-        self._params: dict[tuple[Any, ...], SamplingParams] = {}
-        self._under_way: dict[str, tuple[int, Request, float]] = {}
-        self._inbox: deque[RequestOutput] = deque()
-
-    def __len__(self) -> int:
-        return len(self._under_way)
-
-    def add(self, place: int, request: Request, ids: list[int]) -> None:
-        """Hand a request to the engine."""
-        params = self._sampling_params(request)
-        name = f"lake-{next(_REQUEST_IDS)}"
-        with _LOCK:
-            _INBOXES[name] = self._inbox
-            self._under_way[name] = (place, request, time.perf_counter())
-            self._llm.llm_engine.add_request(name, {"prompt_token_ids": ids}, params)
-
-    def finished(self) -> Iterator[tuple[int, Reply]]:
-        """Move the engine on by one step; what finished."""
-        with _LOCK:
-            if not self._inbox:
-                for output in self._llm.llm_engine.step():
-                    if output.finished:
-                        _INBOXES.pop(output.request_id).append(output)  # type: ignore[arg-type]
-        while self._inbox:
-            output = self._inbox.popleft()
-            place, request, started = self._under_way.pop(output.request_id)
-            yield place, self._reply(request, output, round(time.perf_counter() - started, 4))
-
-    def abort(self) -> None:
-        """End what is under way."""
-        with _LOCK:
-            if self._under_way:
-                self._llm.llm_engine.abort_request(list(self._under_way))
-            for name in self._under_way:
-                _INBOXES.pop(name, None)
-
-    def _reply(self, request: Request, output: RequestOutput, seconds: float) -> Reply:
-        if request.options:
-            return _chosen(output, self._option_ids(request.options), seconds)
-        return _written(output, request.json_schema is not None, seconds)
-
-    def _sampling_params(self, request: Request) -> SamplingParams:
-        seed = request.sample if request.temperature > 0 else None
-        schema = None if request.json_schema is None else json.dumps(request.json_schema)
-        key = (request.max_tokens, request.temperature, seed, schema, request.options)
-        if key not in self._params:
-            if len(self._params) >= MOST_PARAMS:
-                self._params.clear()
-            self._params[key] = self._made_params(request, seed, schema)
-        return self._params[key]
-
-    def _made_params(self, request: Request, seed: int | None, schema: str | None) -> SamplingParams:
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
-
-        settings: dict[str, Any] = {"max_tokens": request.max_tokens, "temperature": request.temperature, "seed": seed}
-        if schema is not None:
-            settings["structured_outputs"] = StructuredOutputsParams(json=schema)
-        if request.options:
-            ids = self._option_ids(request.options)
-            settings |= {"max_tokens": 1, "temperature": 0.0, "logprob_token_ids": ids, "detokenize": False}
-        # Else every step would put together every unfinished text anew.
-        return SamplingParams(**settings, output_kind=RequestOutputKind.FINAL_ONLY)
-
-
-def _written(output: RequestOutput, is_json: bool, seconds: float) -> Reply:
-    reply = output.outputs[0]
-    prompt_tokens, cached = len(output.prompt_token_ids or ()), output.num_cached_tokens or 0
-    num_output = len(reply.token_ids)
-    if reply.finish_reason not in ("stop", "length"):
-        return Reply(None, None, "refused", prompt_tokens, cached, num_output, seconds)
-    if not reply.text.strip():
-        return Reply(None, None, "empty", prompt_tokens, cached, num_output, seconds)
-    # JSON cut off by max_tokens does not parse.
-    error = "malformed" if is_json and reply.finish_reason == "length" else None
-    return Reply(reply.text, None, error, prompt_tokens, cached, num_output, seconds)
-
-
-def _chosen(output: RequestOutput, ids: Sequence[int], seconds: float) -> Reply:
-    prompt_tokens, cached = len(output.prompt_token_ids or ()), output.num_cached_tokens or 0
-    logprobs = output.outputs[0].logprobs
-    if not logprobs:
-        return Reply(None, None, "refused", prompt_tokens, cached, 0, seconds)
-    of_options = [logprobs[0][i].logprob for i in ids]
-    best = max(of_options)
-    probabilities = to_shares([math.exp(p - best) for p in of_options])
-    return Reply(None, probabilities, None, prompt_tokens, cached, len(output.outputs[0].token_ids), seconds)
 
 
 @contextlib.contextmanager

@@ -36,8 +36,8 @@ def test_complete_first_call_starts_the_engine_silently_and_leaves_the_environme
     assert "LD_PRELOAD" not in os.environ
 
 
-def test_complete_more_prompts_than_the_window_keep_order(model, monkeypatch) -> None:
-    monkeypatch.setattr("resources.language_models.vllm_engine.WINDOW", 8)
+def test_complete_more_prompts_than_there_is_room_for_keep_order(model, monkeypatch) -> None:
+    monkeypatch.setattr("resources.language_models.vllm_flight.BATCHES", 8 / 256)  # of a batch's 256 requests
     animals = ["cat", "dog", "horse", "cow", "sheep"] * 4
     done: list[int] = []
     replies = model.complete([f"Repeat this word: {a}" for a in animals], max_tokens=12, progress=done.append)
