@@ -77,6 +77,7 @@ RECORDS = (
     (TEXT, "property", "group", "Every monoid can form an inverse.", "name_not_in_statement"),
     (TEXT, "method", "finite monoid", "A finite monoid can be stored by writing its operation as a table.", None),
     (TEXT, "method", "finite monoid", "A finite monoid is stored.", "other_kind"),
+    (TEXT, "method", "finite monoid", "To store a finite monoid by writing its operation.", "not_a_statement"),
     (GERMAN, "definition", "Monoid", GERMAN, None),
     (
         GERMAN,

@@ -84,6 +84,7 @@ CONDITIONS: Final = word_set(
     "selten fast etwa ungefähr könnte si seulement sauf souvent parfois certains quelques presque sólo solo solamente "
     "salvo excepto cuando algunos algunas muchos pocos casi puede podría quizás"
 )
+_AIM: Final = re.compile(r"^(?:to|if|when|because|while|although|um|wenn|weil|pour|si|quand|para|cuando|porque)\b")
 # Verbs that no name has.
 _VERB: Final = re.compile(
     r"\b(?:is|are|was|were|will|would|can|has|have|does|do|ist|sind|hat|haben|wird|werden|kann|est|sont|es|son|tiene)\b"
@@ -93,7 +94,12 @@ _VERB: Final = re.compile(
 def explains(sentence: str) -> bool:
     """Whether `sentence` states something in general that can be understood alone."""
     whole = sentence.endswith((".", "。")) and sentence[:1] == sentence[:1].upper() and stands_alone(sentence)
-    return whole and not tells(sentence)
+    return whole and not tells(sentence) and not is_fragment(sentence)
+
+
+def is_fragment(sentence: str) -> bool:
+    """Whether `sentence` is an aim or a condition without a main clause: "To check that all is well." """
+    return bool(_AIM.search(grounding.fold(sentence))) and "," not in sentence
 
 
 def tells(sentence: str) -> bool:

@@ -53,6 +53,7 @@ QUESTION_SUPPORT_ANYWHERE: Final = 0.9
 # Share of an answer's content words that its reasoning may leave out.
 MAX_UNSAID_SHARE: Final = 0.4
 _YEAR: Final = re.compile(r"\b(?:1\d|20)\d\d\b")
+_FIGURES: Final = re.compile(r"\d+(?:[.,]\d+)*")
 # A number, or a word of code.
 _SPECIFIC: Final = re.compile(r"\d|`|\w_\w|\w\(|\w\.\w|[^\W\d_]\w*[A-Z]")
 # "inBlood", "10.0mln", "a,b", "</": what a small model writes when the grammar keeps it from stopping.
@@ -116,7 +117,7 @@ def faults(
 ) -> list[Reason]:
     """All that speaks against a question about `source`, its worked answer, and the two together.
 
-    `given` are premises that the question may set beside the source; where it `instructs`, it need not be a question.
+    `given` is the question again where it may set numbers of its own; where it `instructs`, it may be no question.
     """
     reasons = question_faults(question, source, given, instructs)
     reasons += _steps(question, reasoning, answer, source, given)
@@ -142,7 +143,8 @@ def question_faults(question: str, source: str, given: str = "", instructs: bool
     reasons += garbled(question, source) + unclear(question, tongue)
     # German writes every noun like a name; there the question's nouns are weighed with its other words.
     exempt = {"new_name"} if tongue == "de" else set()
-    return reasons + [r for r in ungrounded(question, f"{source}\n{given}") if r.reason not in exempt]
+    exempt |= {"new_number", "misplaced_number"} if given else set()
+    return reasons + [r for r in ungrounded(question, source) if r.reason not in exempt]
 
 
 def garbled(text: str, source: str) -> list[Reason]:
@@ -175,7 +177,7 @@ def _steps(question: str, reasoning: str, answer: str, source: str, given: str) 
         idle = _IDLE | set(grounding.content_stems(question)) if any(e.holds for e in equations(step)) else _IDLE
         if idle is not _IDLE and all(w in idle for w in grounding.content_stems(step)):
             continue
-        why = unbound(step, source, idle)
+        why = unbound(_FIGURES.sub(" ", step) if given else step, source, idle)
         if why:
             reasons.append(Reason("step_not_in_source", f"{why}: {step[:80]}"))
             break

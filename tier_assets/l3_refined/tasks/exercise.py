@@ -54,7 +54,7 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     """Level 1 where exercise, solution and answer hold by the passage, or by right sums from the exercise's numbers."""
     exercise, answer = candidate.prompt, candidate.answer or ""
     solution, _, _ = candidate.output.rpartition("\nAnswer: ")
-    given = _numbers_set(exercise, solution, answer, passage.text)
+    given = exercise if _computes(exercise, solution, answer, passage.text) else ""
     reasons = faults(exercise, solution, answer, passage.text, PROMPT, given, instructs=True)
     share = grounding.support(candidate.source, candidate.text)
     if share < MIN_KNOWLEDGE_SHARE:
@@ -62,14 +62,12 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     return judged(reasons)
 
 
-def _numbers_set(exercise: str, solution: str, answer: str, source: str) -> str:
-    """The numbers that an exercise sets beside its source, where the solution computes the answer from them."""
-    new = grounding.missing_numbers(exercise, source)
+def _computes(exercise: str, solution: str, answer: str, source: str) -> bool:
+    """Whether a solution computes its answer, by sums that are right, from numbers of the source and the exercise."""
     known = [*grounding.numbers(f"{source}\n{exercise}"), *grounding.words(source)]
     derived = derived_numbers(solution, known)
     figures = grounding.numbers(answer)
-    computed = bool(figures) and all(grounding.number_readings(n) & derived for n in figures)
-    return " ; ".join(new) if computed else ""
+    return bool(figures) and all(grounding.number_readings(n) & derived for n in figures)
 
 
 def sets_numbers(candidate: Candidate) -> bool:

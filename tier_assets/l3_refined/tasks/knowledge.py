@@ -16,7 +16,16 @@ from algorithms import grounding
 from algorithms.sentences import sentences
 from algorithms.word_lists import DANGLING
 from tier_assets.l3_refined.claims import nearest, unbound
-from tier_assets.l3_refined.explaining import CALLED, CONDITIONS, FORMS, explains, is_clause, is_kind, tells
+from tier_assets.l3_refined.explaining import (
+    CALLED,
+    CONDITIONS,
+    FORMS,
+    explains,
+    is_clause,
+    is_fragment,
+    is_kind,
+    tells,
+)
 from tier_assets.l3_refined.self_contained import ASKING_WORDS, unclear
 from tier_assets.l3_refined.task import Ask, Candidate, Check, Judgement, Passage, Reason, Task, judged, read_prompt
 from tier_assets.l3_refined.verify import echo, language, ungrounded
@@ -86,12 +95,8 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
 def _form(statement: str) -> list[Reason]:
     reasons = []
     found = grounding.words(statement)
-    if (
-        not statement.endswith((".", "。"))
-        or statement.endswith("..")
-        or "?" in statement
-        or len(found) < MIN_STATEMENT_WORDS
-    ):
+    whole = statement.endswith((".", "。")) and not statement.endswith("..") and not is_fragment(statement)
+    if not whole or "?" in statement or len(found) < MIN_STATEMENT_WORDS:
         reasons.append(Reason("not_a_statement", statement))
     if found and found[0] in DANGLING:
         reasons.append(Reason("dangling_reference", found[0]))
