@@ -69,8 +69,10 @@ def plant_records(lake: Lake, doc_ids: Sequence[str]) -> None:
     rows = [
         {
             "record_id": f"r-{doc_id}", "doc_id": doc_id, **BRIDGES, "task": "edit", "style": None,
-            "source_doc_ids": [doc_id], "messages": said, "text": "There.", "model": "m", "prompt_version": "p",
-            "prompt_tokens": 1, "output_tokens": 1, "verification_level": 1,
+            "source_doc_ids": [doc_id], "source_spans": [{"doc_id": doc_id, "char_start": 0, "char_end": 9}],
+            "messages": said, "text": "There.", "model": "m", "prompt_version": "p",
+            "temperature": 0.0, "seed": 0, "max_tokens": 9, "seconds": 0.0,
+            "prompt_tokens": 1, "output_tokens": 1, "verification_level": 1, "levels": [1],
         }
         for doc_id in doc_ids
     ]  # fmt: skip
@@ -143,7 +145,7 @@ def test_children_of_a_document_that_leaves_l1_are_not_kept(second: Lake) -> Non
     fallen = second.scan("out_of_policy", BRIDGES).collect()["doc_id"].sort()
     rows = second.scan("l1_filtered", BRIDGES).filter(pl.col("doc_id") != fallen[0]).collect()
     write(second, "l1_filtered", rows)
-    kept = {record for found, _ in kept_out_of_policy(second, BRIDGES) for record in found["record_id"]}
+    kept = {record for found in kept_out_of_policy(second, BRIDGES) for record in found.rows["record_id"]}
     assert f"r-{fallen[0]}" not in kept
     assert f"r-{fallen[-1]}" in kept
     retier(second)
