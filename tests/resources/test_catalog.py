@@ -55,6 +55,7 @@ def test_every_view_exists_on_an_empty_lake_with_its_types(lake: Lake) -> None:
         table("l1_filtered").schema[
             "edits"
         ]: 'STRUCT(op VARCHAR, char_start BIGINT, char_end BIGINT, "text" VARCHAR)[]',
+        table("l3_refined").schema["source_spans"]: "STRUCT(doc_id VARCHAR, char_start BIGINT, char_end BIGINT)[]",
         table("l3_refined").schema["messages"]: 'STRUCT("role" VARCHAR, "content" VARCHAR)[]',
         table("scorers").schema["by_corpus"]: "STRUCT(corpus VARCHAR, num_labels BIGINT, spearman DOUBLE)[]",
         table("reference_sets").schema["items"]: 'STRUCT(item_id VARCHAR, "domain" VARCHAR, "text" VARCHAR)[]',
