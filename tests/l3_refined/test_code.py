@@ -182,6 +182,9 @@ def test_parse_of_anything_else_is_refused(reply: str) -> None:
 REPLIES: tuple[tuple[dict[str, Any], str | None], ...] = (
     ({}, None),
     ({"exercise": "Write `mean_gap`."}, "not_an_exercise"),
+    ({"exercise": EXERCISE.replace("times.", "times, which,.")}, "unfinished"),
+    ({"exercise": EXERCISE.removesuffix(".")}, "unfinished"),
+    ({"exercise": f"{EXERCISE} {EXERCISE}"}, "repeats_itself"),
     ({"exercise": EXERCISE.replace("mean_gap", "gap")}, "function_not_named"),
     ({"exercise": EXERCISE.replace("list", "list of 12")}, "new_number"),
     ({"exercise": EXERCISE.replace("neighbouring", "Danish")}, "new_name"),

@@ -18,7 +18,8 @@ import pytest
 from resources.sandbox import DEFAULT, Limits, available, run
 
 ROOT = Path(__file__).parents[2]
-QUICK = Limits(cpu_s=1, wall_s=20, memory_bytes=256 << 20, scratch_bytes=1 << 20)
+# A busy machine may take long over a second of CPU.
+QUICK = Limits(cpu_s=1, wall_s=120, memory_bytes=256 << 20, scratch_bytes=1 << 20)
 WHY_NOT = available()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
@@ -151,7 +152,7 @@ HONEST = {
     "functions both ways": ("def f(g): return lambda x: g(g(x))", "assert f(lambda x: x + 1)(3) == 5"),
     "numbers": (
         "def f(x): return x",
-        "assert f(10**6000) == 10**6000\nassert f(float('inf')) == float('inf')\nassert f(.1) == .1\nassert f(1j) == 1j",
+        "assert f(10**6000) == 10**6000\nassert f(float('inf')) == float('inf')\nassert f(.1) == .1",
     ),
     "built-in named alike": ("def sum(x): return 7", "assert sum([1, 2]) == 3"),
     "helpers and decorators": (
@@ -245,19 +246,21 @@ def test_scratch_folder_vanishes_and_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "status", "said"),
     [
-        ("while True: pass", "timed_out"),
-        ("import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass", "timed_out"),
-        ("return len(bytearray(1 << 30))", "out_of_memory"),
-        ("found = []\nwhile True: found.append(bytearray(1 << 20))", "out_of_memory"),
-        ("return 'x' * (20 << 20)", "failed"),
-        ("import sys\nsys.setrecursionlimit(10 ** 9)\ndef g(): g()\ng()", "timed_out"),
-        ("for _ in range(200): print('x' * 1_000_000)\nreturn 1", "passed"),
+        ("while True: pass", "timed_out", "CPU limit"),
+        ("import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass", "timed_out", "CPU limit"),
+        ("return len(bytearray(1 << 30))", "out_of_memory", "MemoryError"),
+        ("found = []\nwhile True: found.append(bytearray(1 << 20))", "out_of_memory", "MemoryError"),
+        ("return 'x' * (20 << 20)", "failed", "can be passed on"),
+        ("import sys\nsys.setrecursionlimit(10 ** 9)\ndef g(): g()\ng()", "timed_out", "CPU limit"),
+        ("for _ in range(200): print('x' * 1_000_000)\nreturn 1", "passed", ""),
     ],
 )
-def test_code_over_a_bound_is_ended(code: str, status: str) -> None:
-    assert attempt(code, "assert attempt() == 1")[0] == status
+def test_code_over_a_bound_is_ended(code: str, status: str, said: str) -> None:
+    found, detail = attempt(code, "assert attempt() == 1")
+    assert found == status
+    assert said in detail
 
 
 def test_code_that_sleeps_is_ended_at_the_wall_clock_limit() -> None:

@@ -16,6 +16,7 @@ import ast
 import copy
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +54,7 @@ GENERIC: Final = frozenset(
         "determine check find whether two three one first second positive negative non true false none"
     )
 )
+_SENTENCE_END: Final = re.compile(r"(?<=[.?!])\s+")
 # Words that Python spells with capitals name nothing.
 CAPITALS: Final = "Python Boolean True False None"
 # Of the checks of prose; the others read code as sentences.
@@ -145,6 +147,11 @@ def _exercise(candidate: Candidate, passage: Passage, name: str) -> list[Reason]
     exercise, reasons = candidate.prompt, []
     if len(exercise.split()) < MIN_EXERCISE_WORDS or "def " in exercise:
         reasons.append(Reason("not_an_exercise", exercise[:80]))
+    if not re.search(r"[\w`)\]\"'][.?!]$", exercise):
+        reasons.append(Reason("unfinished", exercise[-40:]))  # cut short by the bound on its words
+    said_before = [s for s, n in Counter(_SENTENCE_END.split(exercise)).items() if n > 1]
+    if said_before:
+        reasons.append(Reason("repeats_itself", said_before[0]))
     if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", exercise):
         reasons.append(Reason("function_not_named", name))
     known = f"{passage.text} {CAPITALS}"
