@@ -190,7 +190,8 @@ BROKEN: tuple[tuple[str, list[str]], ...] = (
     ("We take 1. flour 2. water 3. salt for it.", ["run_on_item", "run_on_item"]),
     ("We take 1. flour and 2. water for it.", []),
     ("The water-\nway is old.", ["broken_word"]),
-    ("An e-mail of=20 two lines.", ["quoted_printable"]),
+    ('An e-mail of=20 <a href=3D"x">two</a> lines.', ["quoted_printable"] * 2),
+    ("We take n=20 points in the mode=3D of it.", []),
     ("The cafÃ© is open.", ["mojibake"]),
     ("The café is open.", []),
 )
@@ -211,7 +212,7 @@ MENDED = (
     ("We take 1. flour 2. water 3. salt for it.", "We take 1. flour\n2. water\n3. salt for it."),
     ("The water-\nway is a waterway.", "The waterway is a waterway."),
     ("The water-\nway is old.", None),
-    ("An e-mail of=20 two lines=2E", "An e-mail of  two lines."),
+    ("An e-mail of=20\ntwo long lines=20\nand the end of it=2E", "An e-mail of \ntwo long lines \nand the end of it."),
     ("The cafÃ© is open.", "The café is open."),
 )
 

@@ -38,6 +38,7 @@ _QUOTED_PRINTABLE: Final = re.compile(
 # A formula beyond doubt: no space inside its dollars, no letter or figure right outside, and a sign of mathematics.
 _FORMULA: Final = re.compile(r"(?<![\w$])\$(?=[^\s$])([^$\n]*[^$\s])\$(?![\w$])")
 _MATHEMATICS: Final = re.compile(r"[\\^_{]|^[A-Za-z]$")
+_ENCODED_MAIL: Final = re.compile(r"=3D[\"'#]|=C3=|=E2=80|[a-z]=\n[a-z]|=20\n.*=20\n")
 MIN_ITEMS: Final = 3
 MIN_COMMANDS: Final = 2
 
@@ -172,6 +173,12 @@ def run_on_items(text: str) -> Iterator[Fault]:
         line_start += len(line) + 1
 
 
+def _quoted_printable(text: str) -> Iterator[Fault]:
+    """Signs of mail's encoding, where something in the text can be nothing else: "n=20" alone is mathematics."""
+    if _ENCODED_MAIL.search(text):
+        yield from (Fault("quoted_printable", m.start(), m.end()) for m in _QUOTED_PRINTABLE.finditer(text))
+
+
 def _matches(kind: str, pattern: re.Pattern[str]) -> Callable[[str], Iterator[Fault]]:
     return lambda text: (Fault(kind, m.start(), m.end()) for m in pattern.finditer(text))
 
@@ -180,6 +187,6 @@ FINDERS: Final = (
     _mojibake,
     run_on_items,
     _matches("broken_word", _HYPHENATED),
-    _matches("quoted_printable", _QUOTED_PRINTABLE),
+    _quoted_printable,
 )
 LATEX_FINDERS: Final = (_dollars, _braces, _environments, lost_backslashes)
