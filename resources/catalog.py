@@ -117,7 +117,27 @@ L3_FUNNEL = """
     FROM l3_refined GROUP BY ALL
     UNION ALL
     SELECT corpus, snapshot, task, reason, NULL, count(*) FROM verdicts WHERE tier = 'l3' GROUP BY ALL"""
-VIEWS = (FUNNEL, TIER_ROUNDS, USES_IN_FORCE, FOR_TRAINING, L3_FUNNEL)
+# What became of the candidates of each task, and of the documents of each language and topic (the one with the largest
+# share); what was not attempted is not lost. `most` is the reason that took most.
+L3_LOSSES = """
+    CREATE VIEW l3_losses AS
+    WITH topics AS (
+        SELECT corpus, snapshot, doc_id, arg_max(substr(scorer, 7), score) AS topic
+        FROM l2_scores WHERE starts_with(scorer, 'topic_') GROUP BY ALL),
+    candidates AS (
+        SELECT corpus, snapshot, doc_id, task, NULL AS reason FROM l3_refined WHERE in_policy
+        UNION ALL
+        SELECT corpus, snapshot, doc_id, task, reason FROM verdicts WHERE tier = 'l3' AND reason <> 'over_budget'),
+    sliced AS (
+        SELECT corpus, snapshot, reason, unnest([
+            {kind: 'task', name: task}, {kind: 'language', name: language}, {kind: 'topic', name: topic}
+        ], recursive := true)
+        FROM candidates LEFT JOIN l1_filtered USING (corpus, snapshot, doc_id)
+        LEFT JOIN topics USING (corpus, snapshot, doc_id))
+    SELECT corpus, snapshot, kind, name, count(*) AS candidates, count(*) FILTER (reason IS NULL) AS kept,
+           mode(reason) AS most
+    FROM sliced WHERE name IS NOT NULL GROUP BY ALL"""
+VIEWS = (FUNNEL, TIER_ROUNDS, USES_IN_FORCE, FOR_TRAINING, L3_FUNNEL, L3_LOSSES)
 
 
 def catalog_path(lake: Lake) -> Path:

@@ -7,7 +7,6 @@ import pytest
 
 from algorithms.slice_losses import Alarm
 from tier_assets.l3_refined.audit import (
-    LOSSES,
     MIN_ALL,
     MIN_TASK,
     Counts,
@@ -15,7 +14,6 @@ from tier_assets.l3_refined.audit import (
     all_lost,
     collapses,
     count,
-    losses,
     slices_lost,
     task_alarms,
     words_lost,
@@ -35,24 +33,6 @@ def counted(*slices: Slice) -> Counts:
 
 def said(alarms: list[Alarm]) -> list[tuple[str, str, str | None]]:
     return [(alarm.name, alarm.severity, alarm.slice) for alarm in alarms]
-
-
-def test_losses_count_candidates_and_name_what_took_most() -> None:
-    counts = counted(
-        (6, "qa", "en", "law", None), (5, "qa", "en", "law", "echo"), (7, "qa", "de", None, "copied"),
-        (2, None, "de", "law", "no_passage"), (9, None, "en", "law", "over_budget"),
-    )  # fmt: skip
-    found = losses(counts)
-    assert found.schema == LOSSES
-    assert found.rows() == [
-        ("language", "de", 9, 0, "copied"),
-        ("language", "en", 11, 6, "echo"),
-        ("task", "none", 2, 0, "no_passage"),
-        ("task", "qa", 18, 6, "copied"),
-        ("topic", "law", 13, 6, "echo"),
-        ("topic", "none", 7, 0, "copied"),
-    ]
-    assert losses(counted()).is_empty()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from _small_lake import NEWS, documents, fill, plant, score_rows, selected_rows,
 from test_invariants import edits, put, span
 
 from quality_checks import refinement
+from resources.catalog import open_catalog
 from resources.lake import Lake
 from tier_assets.l3_refined.audit import MIN_ALL, MIN_TASK
 
@@ -54,6 +55,22 @@ def judged(lake: Lake, *slices: Candidates) -> None:
     plant(lake, "l3_refined", lambda _: fill("l3_refined", kept))
     gone = rows.drop_nulls("reason").with_columns(tier=pl.lit("l3"))
     plant(lake, "verdicts/l3", lambda _: fill("verdicts", gone))
+
+
+def test_losses_by_task_language_and_topic_are_a_view(lake: Lake) -> None:
+    judged(
+        lake, (6, "qa", "en", "law", None), (5, "qa", "en", "law", "echo"), (7, "qa", "de", "sport", "copied"),
+        (9, "code", "en", "law", "over_budget"),
+    )  # fmt: skip
+    with open_catalog(lake) as catalog:
+        found = catalog.execute("SELECT * EXCLUDE (corpus, snapshot) FROM l3_losses WHERE corpus = 'news'").fetchall()
+    assert sorted(found) == [
+        ("language", "de", 7, 0, "copied"),
+        ("language", "en", 11, 6, "echo"),
+        ("task", "qa", 18, 6, "copied"),
+        ("topic", "law", 11, 6, "echo"),
+        ("topic", "sport", 7, 0, "copied"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ OWN_VIEWS = {
     "l2_page_labels", "embeddings", "policies", "verifications", "verification_curves", "tier_rounds",
     "telemetry_refused", "steering_runs", "reference_sets", "reference_items", "held_out", "influence_rounds",
     "out_of_policy", "stage_draws", "l3_edits", "edit_undos", "l3_diversity", "training_uses",
-    "uses_in_force", "l3_for_training", "l3_funnel",
+    "uses_in_force", "l3_for_training", "l3_funnel", "l3_losses",
 }  # fmt: skip
 
 

@@ -29,9 +29,6 @@ MIN_TASK: Final = 44
 # and over from honest ones.
 MIN_DISTINCT: Final = 0.5
 MIN_RECORDS: Final = 20
-LOSSES: Final = pl.Schema(
-    {"kind": pl.String, "name": pl.String, "num": pl.Int64, "num_kept": pl.Int64, "most": pl.String}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +52,6 @@ def count(batches: Iterable[pl.DataFrame]) -> Counts:
     for batch in batches:
         found = {kind: added(found[kind], batch, kind) for kind in KINDS}
     return Counts(found)
-
-
-def losses(counts: Counts) -> pl.DataFrame:
-    """For each task, language and topic its candidates, those kept, and the reason that took most, as LOSSES."""
-    found = [LOSSES.to_frame()]
-    for kind, tallied in counts.by_kind.items():
-        kept = pl.col("reason").is_null()
-        rejected = pl.col("reason").filter(~kept).sort_by(pl.col("num").filter(~kept), descending=True)
-        rows = tallied.group_by(name="slice").agg(
-            num=pl.col("num").sum(), num_kept=pl.col("num").filter(kept).sum(), most=rejected.first()
-        )
-        found.append(rows.select(pl.lit(kind).alias("kind"), "name", "num", "num_kept", "most").cast(LOSSES))
-    return pl.concat(found).sort("kind", "name")
 
 
 def words_lost(sources: Iterable[pl.Series], records: Iterable[pl.Series]) -> WordsLost:
