@@ -26,6 +26,7 @@ _MONTHS: Final = word_set(
     "juni juli oktober dezember janvier février mars avril mai juin juillet août septembre octobre novembre décembre "
     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
 )
+_IN_NAME: Final = re.compile(r"(?<=\w )([A-ZÄÖÜ][a-zäöüß]+) \d+(?:\.\d+)+")
 _HEDGES: Final = word_set("about approximately around nearly almost etwa rund circa ca fast ungefähr environ unos casi")
 _AGENT: Final = re.compile(r"\b(?:by|von|vom|durch|par|por)\b")
 _CLAUSE_END: Final = re.compile(r"[,;:()]\s")
@@ -76,7 +77,10 @@ def _fault(claim: str, place: Place, wanted: Sequence[str], context: float, leas
     main = _share(wanted, place.sentence)
     if main < MAIN_SUPPORT or context < least:
         return f"{main:.2f} of its words are in one sentence, {context:.2f} with the one before"
-    elsewhere = grounding.missing_numbers(claim, place.sentence) + grounding.missing_names(claim, place.context)
+    # The 2.4 of "Python 2.4" is part of a name, and a name may stand before.
+    bare = _IN_NAME.sub(r"\1", claim)
+    elsewhere = grounding.missing_numbers(bare, place.sentence) + grounding.missing_names(claim, place.context)
+    elsewhere += grounding.missing_numbers(claim, place.context)
     elsewhere += _joined_on(wanted, place)
     if elsewhere:
         return f"{', '.join(elsewhere)} elsewhere"
@@ -125,5 +129,6 @@ def _swapped(claim: str, place: Place) -> str:
     text = grounding.fold(place.sentence)
     if not all(name in text for name in named):
         text = grounding.fold(place.context)
-    known = [text.find(name) for name in named if name in text]
+    order = [re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in named]
+    known = [found.start() for found in order if found]
     return "names in another order" if known != sorted(known) else ""

@@ -174,7 +174,9 @@ def _steps(question: str, reasoning: str, answer: str, source: str, given: str) 
     for start, end in sentences(reasoning):
         step = reasoning[start:end]
         # A sum is right or wrong by itself; what else the step says needs its place.
-        idle = _IDLE | set(grounding.content_stems(question)) if any(e.holds for e in equations(step)) else _IDLE
+        idle = (
+            _IDLE | _UNITS | set(grounding.content_stems(question)) if any(e.holds for e in equations(step)) else _IDLE
+        )
         if idle is not _IDLE and all(w in idle for w in grounding.content_stems(step)):
             continue
         why = unbound(_FIGURES.sub(" ", step) if given else step, source, idle)
@@ -193,12 +195,13 @@ def _answer(question: str, reasoning: str, answer: str, source: str) -> list[Rea
     if not stems and not figures and not grounding.has_number_word(answer):
         return [*reasons, Reason("answer_not_in_source", answer)]
     asked = set(grounding.content_stems(question))
-    # The unit of a number may be the question's.
-    known = set(grounding.content_stems(source)) | (asked if figures else set())
+    # The unit of a number may be the question's, or what its sum is counted in.
+    units = asked | _UNITS if figures else set()
+    known = set(grounding.content_stems(source)) | units
     foreign = [w for w in stems if w not in known]
     if foreign:
         reasons.append(Reason("answer_not_in_source", ", ".join(foreign)))
-    said = set(grounding.content_stems(reasoning)) | (asked if figures else set())
+    said = set(grounding.content_stems(reasoning)) | units
     unsaid = [w for w in stems if w not in said]
     figures_unsaid = grounding.missing_numbers(answer, reasoning)
     if figures_unsaid or len(unsaid) > MAX_UNSAID_SHARE * len(stems):
@@ -240,4 +243,8 @@ def _asked_stems(question: str) -> list[str]:
 
 
 _ASKING_STEMS: Final = frozenset(grounding.stem(w) for w in ASKING_WORDS)
+_UNITS: Final = frozenset(
+    grounding.stem(w)
+    for w in "year years month months day days jahr jahre monate tage ans mois jours años meses días".split()
+)
 _IDLE: Final = frozenset(grounding.stem(w) for w in _REASONING_WORDS)
