@@ -32,6 +32,7 @@ from benchmarks.verification_sets import (
     span_pairs,
     titled,
     turned_pairs,
+    with_proper_name,
 )
 from tests.l3_refined.corruptions import Record
 from tests.l3_refined.hard_negatives import LANGUAGES, Pair
@@ -161,7 +162,10 @@ def main() -> None:
     good = in_half(everything, REPORTING)
     is_rejected(good[0])
     print(f"{len(good):,} good records of the reporting half; {milliseconds(good, is_rejected):.2f} CPU ms a record")
-    show_caught("corruptions (frozen)", in_half(corruptions(everything), REPORTING))
+    frozen = in_half(corruptions(everything), REPORTING)
+    show_caught("corruptions (frozen)", frozen)
+    proper = with_proper_name(folder, everything, [record for record in frozen if record.kind == "name"])
+    print(f"  German, a proper name swapped in: {share_text([is_rejected(r) for r in proper])}")
     show_caught("corruptions (held out)", in_half(held_out_corruptions(folder, everything), REPORTING))
     show_lost(good, folder)
     spans, turned = in_half(span_pairs(folder), REPORTING), in_half(turned_pairs(folder), REPORTING)

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from algorithms.folded_words import WORD, fold, words
+from algorithms.grounded_names import names
 from tests.l3_refined.corruptions import Record, corrupted, gold
 from tests.l3_refined.hard_negatives import LANGUAGES, Pair, other_spans, turned_answers
 from tests.l3_refined.held_out_corruptions import held_out
@@ -77,6 +79,17 @@ def titled(folder: Path, records: Sequence[Record]) -> list[Record]:
     papers = json.loads((folder / "qa_pubmedqa" / "ori_pqal.json").read_text(encoding="utf-8"))
     titles |= {f"pubmedqa-{key}": entry["QUESTION"] for key, entry in papers.items()}
     return [replace(record, source=f"{titles[record.id]}\n\n{record.source}") for record in records]
+
+
+def with_proper_name(folder: Path, good: Sequence[Record], swapped: Sequence[Record]) -> list[Record]:
+    """Those German records whose swapped-in word is a name in English too: XQuAD's English texts capitalise it within
+    sentences and never write it small. The others got a common noun."""
+    data = json.loads((folder / "qa_xquad" / "xquad.en.json").read_text(encoding="utf-8"))["data"]
+    text = "\n".join(paragraph["context"] for document in data for paragraph in document["paragraphs"])
+    small = {word for word in WORD.findall(text) if word.islower()}
+    known = {fold(name) for name in names(text)} - small
+    before = {record.id: set(words(record.output)) for record in good}
+    return [r for r in swapped if set_of(r) == "xquad-de" and (set(words(r.output)) - before[r.id]) & known]
 
 
 def span_pairs(folder: Path) -> list[Pair]:

@@ -2,7 +2,7 @@
 
 In: an output, the passage it was made from, the prompt that asked. Out: the reasons against it, each with the value
 that decided; none means grounded (level 1). Checks are a tuple, all are asked, so that a verdict names every fault.
-Cost: regular expressions and one n-gram set, about 1 ms a record; no model.
+Cost: regular expressions, about 1.6 CPU ms a record (benchmarks.verification); no model.
 """
 
 from __future__ import annotations
