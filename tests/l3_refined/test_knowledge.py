@@ -57,6 +57,9 @@ RECORDS = (
     (TEXT, "definition", "monoid", "A monoid is a list of 3 associative operations.", "new_number"),
     (TEXT, "definition", "monoid", "A monoid was a set with an associative operation.", "tells_an_event"),
     (TEXT, "definition", "monoid", "A monoid is a set with no associative operation.", "negation_changed"),
+    (TEXT, "definition", "monoid", "A monoid is a set that keeps every condition and adds nothing.", "prompt_echo"),
+    (TEXT, "definition", "monoid", "A monoid is a set with an element, is a set with an element.", "repeats_itself"),
+    (TEXT, "definition", "monoid", "A monoid is a set with an associative,operation and element.", "garbled_word"),
     (TEXT, "theorem", "group", "If every element of a monoid has an inverse, then the monoid is a group.", None),
     (
         TEXT,
