@@ -8,6 +8,9 @@ three styles by how much the model writes beside the exercise:
 Accepted where the exercise is about the function, all parse, and the tests assert two different things that can fail.
 `execute` then runs them in the sandbox: the tests must pass on the solution, and must fail on solutions whose function
 gives nothing, its first argument, or always the same of the values that the tests expect.
+What level 4 does not say: that the exercise asks for what the solution does. Nothing runs the exercise. In
+from_examples it is all that the model wrote, so level 4 there is about the passage's code, and the exercise is only as
+good as the words that it shares with the function (level 1).
 """
 
 from __future__ import annotations
