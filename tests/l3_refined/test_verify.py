@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tier_assets.l3_refined.task import Prompt, read_prompt
-from tier_assets.l3_refined.verify import GROUNDED, echo, ungrounded
+from tier_assets.l3_refined.verify import COPIED_WORDS, GROUNDED, copied, echo, score, ungrounded, wrong_answer
 
 SOURCE = (
     "Queen Victoria opened the bridge over the Tay in 1878, and the engineer said “it will stand for ever” "
@@ -84,3 +84,54 @@ def test_read_prompt_without_its_parts_is_refused(tmp_path, content: str) -> Non
     path.write_text(content)
     with pytest.raises(ValueError, match=r"task\.txt"):
         read_prompt(path)
+
+
+WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+
+
+@pytest.mark.parametrize(
+    ("num_taken", "num_own", "is_copy"),
+    [
+        (COPIED_WORDS, COPIED_WORDS - 1, True),
+        (COPIED_WORDS, COPIED_WORDS, False),  # half of it is its own
+        (COPIED_WORDS - 1, 0, False),  # too short a run to be no chance
+        (16, 0, True),
+    ],
+)
+def test_copied_output_is_one_that_stands_in_the_source_by_more_than_half(
+    num_taken: int, num_own: int, is_copy: bool
+) -> None:
+    output = " ".join(WORDS[:num_taken] + ["own"] * num_own)
+    assert [r.reason for r in copied(output, " ".join(WORDS))] == ["copied"] * is_copy
+
+
+def test_copied_of_nothing_is_no_copy() -> None:
+    assert copied("", SOURCE) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "wrong"),
+    [
+        ("When was the bridge opened by the queen?", "1878", False),
+        ("When was the bridge opened by the queen?", "Dundee", True),
+        ("How many people came?", "by train", True),
+        ("Who opened the bridge over the Tay?", "Queen Victoria", False),
+        ("Who opened the bridge over the Tay?", "1878", True),
+        ("Where did the people come from?", "a town in Scotland", False),  # its own words: only the kind counts
+    ],
+)
+def test_wrong_answer_is_of_another_kind_or_place(question: str, answer: str, wrong: bool) -> None:
+    assert [r.reason for r in wrong_answer(question, answer, SOURCE)] == ["wrong_answer"] * wrong
+
+
+def test_wrong_answer_far_from_the_words_of_its_question_is_found() -> None:
+    source = f"{SOURCE} Many years later 250 sheep died in a storm beside the castle of Glamis, as 20 shepherds said."
+    question = "What died in a storm beside the castle of Glamis?"
+    assert wrong_answer(question, "250 sheep", source) == []
+    (reason,) = wrong_answer(question, "train", source)
+    assert reason.detail.startswith("fit 0.0")
+
+
+def test_score_orders_answers_and_statements() -> None:
+    assert score("1878", SOURCE, "When was the bridge opened?") > score("Dundee", SOURCE, "When was the bridge opened?")
+    assert score("The queen opened it in 1878.", SOURCE) > score("The train came with 1878 people.", SOURCE)
