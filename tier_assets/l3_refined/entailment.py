@@ -18,6 +18,8 @@ from resources.encoder import Encoder
 
 # Half the likeness of the vectors, half the share of the sentence's words that stand in the source.
 LEXICAL_SHARE: Final = 0.5
+# Vectors of so many records are held at a time: some 10,000 sentences, 15 MB.
+RECORDS_AT_ONCE: Final = 512
 
 
 def scores(outputs: Sequence[str], sources: Sequence[str], encoder: Encoder) -> list[float]:
@@ -26,21 +28,27 @@ def scores(outputs: Sequence[str], sources: Sequence[str], encoder: Encoder) -> 
     Raises:
         ValueError: there are not as many sources as outputs.
     """
-    said = [_sentences(text) for text in outputs]
-    known = [_claims(text) for text in sources]
-    if len(said) != len(known):
-        raise ValueError(f"{len(said)} outputs and {len(known)} sources")
+    if len(outputs) != len(sources):
+        raise ValueError(f"{len(outputs)} outputs and {len(sources)} sources")
+    found: list[float] = []
+    for start in range(0, len(outputs), RECORDS_AT_ONCE):
+        found += _batch(outputs[start : start + RECORDS_AT_ONCE], sources[start : start + RECORDS_AT_ONCE], encoder)
+    return found
+
+
+def _batch(outputs: Sequence[str], sources: Sequence[str], encoder: Encoder) -> list[float]:
+    said, known = [_sentences(text) for text in outputs], [_claims(text) for text in sources]
     distinct = sorted({text for texts in (*said, *known) for text in texts})
     place = {text: row for row, text in enumerate(distinct)}
     vectors_ND = encoder.encode(distinct)
     found = []
-    for output, source, text in zip(said, known, sources, strict=True):
-        if not output or not source:
+    for output, claims, source in zip(said, known, sources, strict=True):
+        if not output or not claims:
             found.append(0.0)
             continue
-        likeness_OS = vectors_ND[[place[t] for t in output]] @ vectors_ND[[place[t] for t in source]].T
+        likeness_OS = vectors_ND[[place[t] for t in output]] @ vectors_ND[[place[t] for t in claims]].T
         best_O = np.clip(likeness_OS.max(axis=1), 0.0, 1.0)
-        support_O = np.array([grounding.support(t, text) for t in output])
+        support_O = np.array([grounding.support(t, source) for t in output])
         score = float(np.mean((1 - LEXICAL_SHARE) * best_O + LEXICAL_SHARE * support_O))
         found.append(round(min(1.0, max(0.0, score)), 4))
     return found
