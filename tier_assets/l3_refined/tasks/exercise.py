@@ -19,7 +19,7 @@ from tier_assets.l3_refined.tasks.knowledge import name_of
 from tier_assets.l3_refined.worked import faults, fields, schema
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("exercise.txt"))
-MAX_WORDS: Final = {"exercise": 36, "solution": 60, "answer": 12}
+MAX_WORDS: Final = {"exercise": 26, "solution": 44, "answer": 10}
 # Share of the words of the piece of knowledge that exercise and solution together must have.
 MIN_KNOWLEDGE_SHARE: Final = 0.5
 

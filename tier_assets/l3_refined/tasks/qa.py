@@ -17,7 +17,7 @@ from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Task
 from tier_assets.l3_refined.worked import faults, fields, schema
 
 PROMPT: Final = read_prompt(Path(__file__).with_name("qa.txt"))
-MAX_WORDS: Final = {"question": 28, "reasoning": 50, "answer": 12}
+MAX_WORDS: Final = {"question": 24, "reasoning": 44, "answer": 10}
 
 
 def plan(passage: Passage) -> list[Ask]:
