@@ -17,6 +17,7 @@ from resources.encoder import open_encoder
 from resources.lake import Lake
 from resources.language_models import Replayed, open_model
 from resources.progress import bar, shown
+from tier_assets.l3_refined.audit import words_lost
 from tier_assets.l3_refined.diversity import diversity
 from tier_assets.l3_refined.flight import Limits
 from tier_assets.l3_refined.refine import Models, Refined, Settings, choose, refine_all
@@ -63,6 +64,18 @@ def examples(found: list[Refined], number: int) -> pl.DataFrame:
     return one_each.head(number).select("task", "detail", "reply")
 
 
+def words(found: list[Refined]) -> str:
+    """Rare words of the passages that no record has, beside as many of the passages taken at random."""
+    kept = pl.concat([f.rows["text"] for f in found])
+    sources = pl.concat([f.passages for f in found])
+    lost = words_lost([sources], [kept])
+    at_random = words_lost([sources], [sources.sample(min(len(kept), len(sources)), seed=0)])
+    return (
+        f"of {lost.num_words} rare words of {len(sources)} passages {len(kept)} records have "
+        f"{lost.num_words - lost.num_lost}; as many passages at random {at_random.num_words - at_random.num_lost}"
+    )
+
+
 def main() -> None:
     """Refine, count, print."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -80,6 +93,7 @@ def main() -> None:
         print(funnel(found))
         batches = (f.rows.with_columns(source=f.sources, corpus=pl.lit("all"), snapshot=pl.lit("all")) for f in found)
         print(diversity(batches, encoder).drop("corpus", "snapshot"))
+    print(words(found))
     for task, detail, reply in examples(found, given.examples).iter_rows():
         print(f"\n{task}: {detail[:200]}\n    {' '.join(reply.split())[:300]}")
     usage = model.usage

@@ -30,6 +30,7 @@ DEFAULT_USES: Final = (
     Rule("mid_training", "code", 4, _CODE),
     Rule("decay", None, 2, "what is seen last, at a falling learning rate, is remembered most: samples must agree"),
     Rule("decay", "code", 4, _CODE),
+    *(Rule("decay", task, 1, "its operations cannot change what the source says") for task in ("edit", "repair")),
     Rule("alignment", None, 3, "few records, each imitated as an answer: another prompt or model must agree"),
     Rule("alignment", "code", 4, _CODE),
 )

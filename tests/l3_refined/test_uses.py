@@ -39,11 +39,11 @@ def test_standing_the_last_row_of_a_use_and_task_counts_and_a_task_goes_before_a
         [rule("decay", "qa", 3, 5), rule("decay", "qa", 1, 1), rule("decay", None, 4, 9), rule("alignment", "code", 5)]
     )
     rules = standing(rows)
-    found = {(use, task): rule_for(rules, use, task).min_level for use in USES for task in ("qa", "edit", "code")}
+    found = {(use, task): rule_for(rules, use, task).min_level for use in USES for task in ("qa", "rewrite", "code")}
     assert found == {
-        ("mid_training", "qa"): 1, ("mid_training", "edit"): 1, ("mid_training", "code"): 4,
-        ("decay", "qa"): 3, ("decay", "edit"): 4, ("decay", "code"): 4,
-        ("alignment", "qa"): 3, ("alignment", "edit"): 3, ("alignment", "code"): 5,
+        ("mid_training", "qa"): 1, ("mid_training", "rewrite"): 1, ("mid_training", "code"): 4,
+        ("decay", "qa"): 3, ("decay", "rewrite"): 4, ("decay", "code"): 4,
+        ("alignment", "qa"): 3, ("alignment", "rewrite"): 3, ("alignment", "code"): 5,
     }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_standing_the_last_row_of_a_use_and_task_counts_and_a_task_goes_before_a
     ("use", "task", "level", "reason", "said"),
     [
         ("pretraining", None, 1, "why", "unknown use 'pretraining'; known: mid_training, decay, alignment"),
-        ("decay", "poem", 1, "why", "unknown task 'poem'; known: code, qa"),
+        ("decay", "poem", 1, "why", "unknown task 'poem'; known: code, edit, qa, repair"),
         ("decay", "qa", 0, "why", "unknown level 0; known: 1 grounded"),
         ("decay", "qa", 6, "why", "unknown level 6; known: 1 grounded"),
         ("decay", "qa", 2, " ", "a rule needs a reason"),
@@ -77,7 +77,7 @@ def records(lake: Lake) -> Lake:
     described = table("l3_refined")
     rows = [
         {"record_id": f"{task}{level}", "doc_id": "d", **NEWS, "task": task, "verification_level": level}
-        for task in ("qa", "edit", "code")
+        for task in ("qa", "rewrite", "code")
         for level in (1, 2, 3, 4)
     ]
     rows.append(rows[3] | {"record_id": "out"})
@@ -104,16 +104,16 @@ def fit(lake: Lake) -> dict[str, set[str]]:
 
 def test_view_for_training_has_the_records_that_meet_each_use(records: Lake) -> None:
     assert fit(records) == {
-        "mid_training": {"qa1", "qa2", "qa3", "qa4", "edit1", "edit2", "edit3", "edit4", "code4"},
-        "decay": {"qa2", "qa3", "qa4", "edit2", "edit3", "edit4", "code4"},
-        "alignment": {"qa3", "qa4", "edit3", "edit4", "code4"},
+        "mid_training": {"qa1", "qa2", "qa3", "qa4", "rewrite1", "rewrite2", "rewrite3", "rewrite4", "code4"},
+        "decay": {"qa2", "qa3", "qa4", "rewrite2", "rewrite3", "rewrite4", "code4"},
+        "alignment": {"qa3", "qa4", "rewrite3", "rewrite4", "code4"},
     }
 
 
 def test_view_for_training_follows_the_rules_as_they_are_set(records: Lake) -> None:
     told = [
         rule("decay", "qa", 4, 5), rule("decay", "qa", 1, 1), rule("decay", None, 3, 9), rule("alignment", "code", 5),
-        rule("mid_training", None, 2, 2), rule("mid_training", "edit", 5, 2), rule("mid_training", "edit", 1, 3),
+        rule("mid_training", None, 2, 2), rule("mid_training", "rewrite", 5, 2), rule("mid_training", "rewrite", 1, 3),
     ]  # fmt: skip
     for row in told:
         records.append("training_uses", row)
@@ -138,13 +138,13 @@ def test_command_sets_a_rule_and_shows_what_it_leaves(records: Lake, monkeypatch
     monkeypatch.setenv("LAKE_ROOT", records.root)
     said = "lake: unknown use 'x'; known: mid_training, decay, alignment"
     assert call("set", "x", "--level", "2", "--reason", "r") == (2, "", said)
-    status, _, said = call("set", "decay", "--task", "edit", "--level", "4", "--reason", "edits are cheap to check")
+    status, _, said = call("set", "decay", "--task", "rewrite", "--level", "4", "--reason", "few are borne out")
     assert status == 0
-    assert said == "decay takes records of edit from level 4 on; SELECT * FROM l3_for_training"
+    assert said == "decay takes records of rewrite from level 4 on; SELECT * FROM l3_for_training"
     status, shown, _ = call()
     assert status == 0
     lines = {tuple(cell.strip() for cell in line.strip("│|").split("│")[:5]) for line in shown.splitlines()}
-    assert {("decay", "edit", "4", "4", "1"), ("decay", "any other", "2", "4", "3")} <= lines, shown
+    assert {("decay", "rewrite", "4", "4", "1"), ("decay", "any other", "2", "4", "3")} <= lines, shown
 
 
 def test_funnel_counts_kept_by_level_and_rejected_by_reason(records: Lake) -> None:
@@ -157,7 +157,7 @@ def test_funnel_counts_kept_by_level_and_rejected_by_reason(records: Lake) -> No
     output = {"table": "verdicts", "slice": written.slice, "version": written.version, "token": written.token}
     records.finish({"tier": "l3", "step": "judged", **NEWS, "output_versions": [output]})
     with open_catalog(records) as catalog:
-        found = catalog.execute("SELECT task, reason, level, count FROM l3_funnel WHERE task IS DISTINCT FROM 'edit'")
+        found = catalog.execute("SELECT task, reason, level, count FROM l3_funnel WHERE task IS DISTINCT FROM 'rewrite'")
         rows = set(found.fetchall())
     assert rows == {
         *(("code", "kept", level, 1) for level in (1, 2, 3, 4)),

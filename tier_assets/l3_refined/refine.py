@@ -73,13 +73,15 @@ DEFAULT: Final = Settings(100_000, num_passages=4, passage_tokens=128, min_passa
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """Rows of `l3_refined`, `verdicts`, `lineage` and `l3_edits`; `sources` are the passages behind the rows."""
+    """Rows of `l3_refined`, `verdicts`, `lineage` and `l3_edits`; `sources` are the passages behind the rows,
+    `passages` all that were asked about."""
 
     rows: pl.DataFrame
     verdicts: pl.DataFrame
     lineage: pl.DataFrame
     edits: pl.DataFrame
     sources: pl.Series
+    passages: pl.Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def refine(docs: pl.DataFrame, model: LanguageModel, settings: Settings) -> Refi
         lineage=pl.concat([f.lineage for f in found]),
         edits=pl.concat([f.edits for f in found]),
         sources=pl.concat([f.sources for f in found]),
+        passages=pl.concat([f.passages for f in found]),
     )
 
 
@@ -182,6 +185,7 @@ def _rows(batch: Sequence[Refinement], models: Models, places: dict[str, tuple[s
         lineage=outcomes.lineage(rows),
         edits=outcomes.edits(found, place),
         sources=pl.Series([o.writing.passage.text for o in kept], dtype=pl.String),
+        passages=pl.Series([p.text for r in batch for p in r.passages], dtype=pl.String),
     )
 
 
