@@ -157,8 +157,8 @@ def test_funnel_counts_kept_by_level_and_rejected_by_reason(records: Lake) -> No
     output = {"table": "verdicts", "slice": written.slice, "version": written.version, "token": written.token}
     records.finish({"tier": "l3", "step": "judged", **NEWS, "output_versions": [output]})
     with open_catalog(records) as catalog:
-        found = catalog.execute("SELECT task, reason, level, count FROM l3_funnel WHERE task IS DISTINCT FROM 'rewrite'")
-        rows = set(found.fetchall())
+        found = catalog.execute("SELECT task, reason, level, count FROM l3_funnel")
+        rows = {row for row in found.fetchall() if row[0] != "rewrite"}
     assert rows == {
         *(("code", "kept", level, 1) for level in (1, 2, 3, 4)),
         *(("qa", "kept", level, 1 + (level == 4)) for level in (1, 2, 3, 4)),
