@@ -26,6 +26,7 @@ REPLIES = (
     (GOOD.replace("had destroyed", "had not destroyed"), "negation_changed"),
     (GOOD.replace("On this train nobody", "Everybody"), "unsupported_claim"),
     (f"{GOOD} The queen opened the fall in a storm.", "rearranged_claim"),
+    (GOOD.replace("On this train nobody", "On this Dundee train nobody"), "misplaced_name"),
     (f"{GOOD} The bridge over the Tay is the iron bridge over the Tay.", "circular_claim"),
     (f"On this train nobody survived. {GOOD.replace(' On this train nobody survived.', '')}", None),
     (f"{GOOD[: GOOD.index(' In 1879')]} It fell, and nobody on the train survived.", "dangling_claim"),

@@ -71,6 +71,7 @@ def unsupported(text: str, source: str) -> list[Reason]:
 
     `unsupported_claim`: no sentence of the passage, nor two, has enough of its units. `rearranged_claim`: they have,
     but its neighbouring units stand far from each other there. `circular_claim`: it says the same units again.
+    `misplaced_name`: a name or number of it stands elsewhere in the passage, or nowhere.
     """
     found: dict[str, Reason] = {}
     windows = windows_of(source)
@@ -79,6 +80,10 @@ def unsupported(text: str, source: str) -> list[Reason]:
         if len(told) < MIN_CLAIM_UNITS:
             continue
         window = _best(told, windows)
+        named = units(" ".join(grounding.names(said) + grounding.numbers(said)))
+        elsewhere = [u for u in named if u not in window.units]
+        if elsewhere and "misplaced_name" not in found:
+            found["misplaced_name"] = Reason("misplaced_name", f"{', '.join(elsewhere)}: {said[:80]}")
         for reason, share, least in (
             ("unsupported_claim", _support(told, window), MIN_SUPPORT),
             ("rearranged_claim", _near_share(told, window), MIN_NEAR_SHARE),
