@@ -211,6 +211,4 @@ def _grounded(turns: list[str], source: str) -> list[Reason]:
     return list({r.reason: r for r in reversed(found)}.values())[::-1]
 
 
-CONVERSATION: Final = Task(
-    "conversation", PROMPT, max_tokens=256, plan=plan, parse=parse, accept=accept, temperature=0.5
-)
+CONVERSATION: Final = Task("conversation", PROMPT, max_tokens=256, plan=plan, parse=parse, accept=accept)

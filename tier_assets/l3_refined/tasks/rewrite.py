@@ -96,6 +96,5 @@ def _length(text: str, source: str) -> list[Reason]:
     return [Reason("too_long_text", shown)] if share > LENGTHS[1] else []
 
 
-# A passage's 128 tokens, and half as many again. At temperature 0 the bundled model says one sentence again and again
-# in four replies of five.
-REWRITE: Final = Task("rewrite", PROMPT, max_tokens=200, plan=plan, parse=parse, accept=accept, temperature=0.5)
+# A passage's 128 tokens, and half as many again.
+REWRITE: Final = Task("rewrite", PROMPT, max_tokens=200, plan=plan, parse=parse, accept=accept)
