@@ -35,6 +35,8 @@ __all__ = [
     "words",
 ]
 
+# Fewer words in quotation marks are a title or a term ("gold standard").
+QUOTED_WORDS = 3
 _QUOTED = re.compile(r"“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|»([^«]+)«|\"([^\"\n]+)\"|「([^」]+)」")
 _REFUSALS = re.compile(
     r"\b(?:as an ai\b|i(?:'m| am) (?:sorry|unable|an ai)|i can(?:no|')t (?:assist|help|provide|fulfil)"
@@ -44,10 +46,11 @@ _REFUSALS = re.compile(
 
 
 def missing_quotes(output: str, source: str) -> list[str]:
-    """Quotations of two words or more in `output` that do not stand in `source`."""
+    """Quotations of QUOTED_WORDS or more in `output` that do not stand in `source`."""
     known = fold(source)
     quoted = ["".join(groups) for groups in _QUOTED.findall(output)]
-    return [q for q in quoted if (" " in q.strip() or WIDE.search(q)) and fold(q).strip(" .,;:!?") not in known]
+    spoken = [q for q in quoted if len(q.split()) >= QUOTED_WORDS or WIDE.search(q)]
+    return [q for q in spoken if fold(q).strip(" .,;:!?") not in known]
 
 
 def support(output: str, source: str) -> float:

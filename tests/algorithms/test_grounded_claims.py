@@ -52,6 +52,7 @@ def test_missing_numbers_with_units_lists_and_rounding_are_the_new_ones(output: 
         ("Was war der neue Plan von Tesla?", "Der Plan der Gesellschaft war gut.", ["Tesla"]),
         ("Was war der Plan? die neue Straße", "Der Plan der Gesellschaft war gut.", ["Straße"]),
         ("Was war der Plan? die neue Gesellschaft", "Der Plan der Gesellschaft war gut.", []),
+        ("Was war der Plan von Kampfpiloten?", "Der Plan der Gesellschaft war gut.", []),
         ("Was war der Gesellschaftsplan?", "Der Plan der Gesellschaft war gut.", []),
     ],
 )
@@ -93,6 +94,17 @@ def test_negation_changed_of_sentence_is_found_where_the_source_says_otherwise(o
 )
 def test_invented_statement_is_one_of_which_the_source_knows_nothing(output: str, invented: bool) -> None:
     assert bool(claims.invented(output, SOURCE)) is invented
+
+
+def test_negation_changed_of_what_the_source_only_asks_is_no_change() -> None:
+    asked = "We wanted to determine whether the drug lowers blood pressure."
+    assert claims.negation_changed("The drug does not lower blood pressure.", asked) == ""
+    assert claims.negation_changed("The drug does not lower blood pressure.", "The drug lowers blood pressure.")
+
+
+@pytest.mark.parametrize(("source", "missing"), [("12 or 15 % of them", []), ("12 years, 15 %", ["12"])])
+def test_missing_numbers_of_a_list_with_one_unit_are_none(source: str, missing: list[str]) -> None:
+    assert grounding.missing_numbers("It was 12 %.", source) == missing
 
 
 def test_statements_and_questions_part_where_a_question_ends() -> None:

@@ -74,6 +74,7 @@ def test_missing_names_are_those_that_the_source_does_not_have(output: str, sour
         ('he said "we are here"', "he said: “We are here.”", []),
         ('he said "we are there"', "he said: “We are here.”", ["we are there"]),
         ('the "best" one', "the good one", []),
+        ('the "gold standard" here', "the good one", []),
         ("er sagte „wir sind da“", "wir sind da", []),
         ("«ils sont là»", "ils sont partis", ["ils sont là"]),
     ],

@@ -36,6 +36,7 @@ def test_features_are_as_many_as_weights_and_zero_of_nothing() -> None:
         ("Cheap hospitals were built for 48 elephants near rivers.", ["48"]),
         ("So 48 = 4 * 12 elephants near rivers live there.", []),
         ("48 elephants", []),
+        ("built for 48 of the old elephants", []),  # too few words to tell
         ("What was built? Cheap hospitals for 48 elephants near rivers.", []),
         ("Cheap hospitals were built for 77 elephants near rivers.", []),  # that is for `missing_numbers`
     ],

@@ -16,6 +16,11 @@ def test_scores_of_repeated_sentence_is_one_and_of_a_strange_one_less() -> None:
     assert 0.0 <= other < 0.5
 
 
+def test_scores_of_known_words_are_half_by_their_words() -> None:
+    known, new = scores(["Rained.", "Snowed."], [SOURCE, SOURCE], ScriptedEncoder(size=256))
+    assert known >= 0.5 > new
+
+
 def test_scores_of_a_sentence_made_of_two_is_that_of_both_together() -> None:
     (joined,) = scores(["The bridge over the Tay fell. It rained hard all day."], [SOURCE], ScriptedEncoder())
     assert joined == 1.0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tier_assets.l3_refined.task import Prompt, read_prompt
-from tier_assets.l3_refined.verify import COPIED_WORDS, GROUNDED, copied, echo, score, ungrounded, wrong_answer
+from tier_assets.l3_refined.verify import GROUNDED, copied, echo, score, ungrounded, wrong_answer
 
 SOURCE = (
     "Queen Victoria opened the bridge over the Tay in 1878, and the engineer said “it will stand for ever” "
@@ -92,9 +92,9 @@ WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen
 @pytest.mark.parametrize(
     ("num_taken", "num_own", "is_copy"),
     [
-        (COPIED_WORDS, COPIED_WORDS - 1, True),
-        (COPIED_WORDS, COPIED_WORDS, False),  # half of it is its own
-        (COPIED_WORDS - 1, 0, False),  # too short a run to be no chance
+        (8, 7, True),
+        (8, 8, False),  # half of it is its own
+        (7, 0, False),  # too short a run to be no chance
         (16, 0, True),
     ],
 )
