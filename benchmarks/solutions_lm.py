@@ -8,6 +8,7 @@ Cost: 40 questions in some CPU minutes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Sequence
@@ -71,13 +72,20 @@ def _solved(rows: pl.DataFrame, check: Check) -> np.ndarray:
     return np.array([float(gives(said[q], a or "")) for q, a in rows.select("asked", "answer").iter_rows()])
 
 
-def _log_probabilities(given: Sequence[str], texts: Sequence[str]) -> np.ndarray:
-    """The mean log-probability of the tokens of each text after what is given [N]."""
+@functools.cache
+def _tokenizer_and_model() -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(bundled_folder())
-    model: Any = AutoModelForCausalLM.from_pretrained(bundled_folder(), dtype=torch.bfloat16).eval()
+    return tokenizer, AutoModelForCausalLM.from_pretrained(bundled_folder(), dtype=torch.bfloat16).eval()
+
+
+def _log_probabilities(given: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+    """The mean log-probability of the tokens of each text after what is given [N]."""
+    import torch
+
+    tokenizer, model = _tokenizer_and_model()
     pairs = [(tokenizer(g)["input_ids"], tokenizer(t)["input_ids"]) for g, t in zip(given, texts, strict=True)]
     order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
     means = np.zeros(len(pairs))
