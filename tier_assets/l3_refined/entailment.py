@@ -1,7 +1,9 @@
 """How far a source bears an output out, 0 to 1: each output sentence against the source sentences most like it.
 
-In: outputs and their sources. Out: a score each, to be kept in the row. It ranks and describes; the gate does not ask
-it, since an encoder hardly sees a negation. Cost: each distinct sentence is encoded once, about 2 CPU ms on a CPU.
+In: outputs and their sources. Out: a score each, to be kept in the row. It shows inventions (development half of the
+gold records: AUC .94 for invented sentences) and the gate does not ask it: an encoder hardly sees a turned direction
+or another answer (.51 and .54; added to the gate's own score it lowers that). Cost: each distinct sentence of a batch
+is encoded once; with MiniLM 130 CPU ms a record whose source is an abstract.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from algorithms import grounding
 from algorithms.sentences import sentences
 from resources.encoder import Encoder
 
-# Half the likeness of the vectors, half the share of the sentence's words that stand in the source.
+# Half the likeness of the vectors, half the share of the sentence's words that stand in the source: for invented
+# sentences AUC .94, either alone .84 and .93.
 LEXICAL_SHARE: Final = 0.5
 # Vectors of so many records are held at a time: some 10,000 sentences, 15 MB.
 RECORDS_AT_ONCE: Final = 512
