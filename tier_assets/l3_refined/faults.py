@@ -31,12 +31,13 @@ _BRACE: Final = re.compile(r"(?<!\\)[{}]")
 _PROSE: Final = re.compile(r"(?<![\\A-Za-z])(?:the|is|are|of|and|for|with|that|which|we|where|has|then)(?![A-Za-z])")
 _IN_WORDS: Final = re.compile(r"\\(?:text|mbox|hbox|operatorname|mathop)[a-z]*\s*\{[^{}]*\}")
 _HYPHENATED: Final = re.compile(r"(?<![\w-])[^\W\d_]{2,}-\n[ \t]*[a-zäöüß]{2,}")
-_ITEM: Final = re.compile(r"(?:(?<=^)|(?<=\n)|(?<=[.;:,!?)\w] ))(\d{1,2})([.)]) (?=\S)")
+# "1)" and what follows a comma or "and" is counted within a sentence.
+_ITEM: Final = re.compile(r"(?:^|(?<=[.;:!?)\w] ))(?<!and )(?<!or )(\d{1,2})\. (?=\S)")
 _QUOTED_PRINTABLE: Final = re.compile(
     r"(?<=[^\W\d_.,!?])=(?:20|3D|2E|E[249]|F[6C]|DF|C4|D6|DC|A0|92|93|94)(?![0-9A-Fa-f])"
 )
-# A formula beyond doubt: no space inside its dollars, no letter or figure right outside, and a sign of mathematics.
-_FORMULA: Final = re.compile(r"(?<![\w$])\$(?=[^\s$])([^$\n]*[^$\s])\$(?![\w$])")
+# A formula beyond doubt: no space inside its dollars, a mark or space right outside, and a sign of mathematics.
+_FORMULA: Final = re.compile(r"(?<![\w$])\$(?=[^\s$])([^$\n]*[^$\s])\$(?=[\s.,;:!?)-]|$)")
 _MATHEMATICS: Final = re.compile(r"[\\^_{]|^[A-Za-z]$")
 _ENCODED_MAIL: Final = re.compile(r"=3D[\"'#]|=C3=|=E2=80|[a-z]=\n[a-z]|=20\n.*=20\n")
 MIN_ITEMS: Final = 3
@@ -166,7 +167,7 @@ def run_on_items(text: str) -> Iterator[Fault]:
     for line in text.split("\n"):
         items: list[re.Match[str]] = []
         for match in _ITEM.finditer(line):
-            if int(match.group(1)) == len(items) + 1 and (not items or match.group(2) == items[0].group(2)):
+            if int(match.group(1)) == len(items) + 1:
                 items.append(match)
         if len(items) >= MIN_ITEMS and "|" not in line:  # the cells of a table stay in their row
             yield from (Fault("run_on_item", line_start + m.start(), line_start + m.end()) for m in items[1:])
