@@ -33,6 +33,8 @@ ENCODED_AT_ONCE = 64
 CPU_CACHE_BYTES = 1 << 30
 # What follows a head of prompts that is encoded once: enough for a tokenizer to split at the head's end alike in all.
 SHARED_TAIL = 8
+# Prompt tokens that the CPU reads in one step.
+CPU_STEP_TOKENS = 4_096
 # On the CPU vLLM shares a prefix in whole blocks of 128 tokens by default, longer than most instructions.
 CPU_BLOCK_TOKENS = 32
 
@@ -227,6 +229,9 @@ def _start(folder: str, max_model_len: int) -> LLM:
                 "enforce_eager": True,
                 "kv_cache_memory_bytes": CPU_CACHE_BYTES,
                 "block_size": CPU_BLOCK_TOKENS,
+                # A prompt read in parts rewinds its seeded generator, which one on the CPU cannot (vLLM 0.32).
+                "enable_chunked_prefill": False,
+                "max_num_batched_tokens": max(CPU_STEP_TOKENS, max_model_len),
             }
         try:
             return LLM(

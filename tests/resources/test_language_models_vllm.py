@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from resources.language_models import MAX_MODEL_LEN, open_model
+from resources.language_models.protocol import Request
 from resources.language_models.vllm_engine import VllmModel, engine
 
 pytestmark = pytest.mark.slow
@@ -124,3 +125,9 @@ def test_engine_folder_without_a_model_is_one_clear_error(tmp_path) -> None:
     env = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"vLLM cannot start with the model {tmp_path}")
+
+
+def test_ask_for_samples_of_prompts_that_do_not_fit_into_one_step_gives_each_a_reply(model: VllmModel) -> None:
+    prompts = [f"Text {n}: {'the bridge over the river stood for years. ' * 40}" for n in range(40)]
+    requests = [Request(p, 4, temperature=0.7, sample=sample) for p in prompts for sample in range(2)]
+    assert sorted(place for place, reply in model.ask(requests) if reply.text) == list(range(80))
