@@ -46,7 +46,7 @@ FORMAT_VERSION = 5
 SETTINGS = ("smoke", "default")  # how much a run spends: `make demo` makes a lake with smoke settings
 COMPACT_LOG_AT = 64  # small files: each append to a log table adds one
 # A log's files are put together to this size, one by one: the memory it takes is that of one, however long the log.
-LOG_FILE_BYTES = 32 << 20
+LOG_FILE_BYTES = 16 << 20
 SMALL_LOG_FILE_BYTES = LOG_FILE_BYTES // 4
 UNFIT_FOR_PATHS = re.compile(r"[^\w /.+@~,():'-]")  # Delta, Polars or DuckDB fail on one of these (or find no files)
 
