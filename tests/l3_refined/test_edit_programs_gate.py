@@ -58,6 +58,9 @@ def test_refusal_of_a_models_operation_names_what_it_would_change(operation: dic
     ("text", "number", "reason"),
     [
         ("The men who came\nfrom the old city\nwere led by a queen.", 2, "cuts_sentence"),
+        ("The men came.\nFrom the old city\nwere led by a queen.", 2, "cuts_sentence"),
+        ("Winter\nHome page\nA storm came in December.", 1, "loses_heading"),
+        ("One thing.\n# Of bees\nBees\nThey make honey.", 2, "loses_heading"),
         ("The length is this.\nx = y + z\nand that was all of it.", 2, "loses_formula"),
         ("One thing.\n# Of bees\nBees make honey.", 2, "loses_heading"),
         ("A menu stands here.\nhome page\nanother thing.\nhome page\nmore of it", 2, None),
