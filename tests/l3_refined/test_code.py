@@ -5,15 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from resources.language_models.scripted import ScriptedModel
 from resources.sandbox import available
+from tests.l3_refined.test_refine import documents
 from tier_assets.l3_refined.python_functions import functions
+from tier_assets.l3_refined.refine import Settings, refine
 from tier_assets.l3_refined.task import Ask, Candidate, Passage
-from tier_assets.l3_refined.tasks.code import CODE, execute, function_name, stubs
+from tier_assets.l3_refined.tasks.code import CODE, execute, function_name, solves, stubs
 
 ROOT = Path(__file__).parents[2]
 WHY_NOT = available()
@@ -264,6 +268,39 @@ def test_execute_of_a_candidate_gives_the_reason_against_it(changed: dict[str, A
 @pytest.mark.parametrize("style", ["from_examples", "from_source"])
 def test_execute_of_the_passage_s_own_function_passes(style: str) -> None:
     assert execute(candidate(style)) == ()
+
+
+SOLVED = "\n".join(SOLUTION)
+
+
+@sandboxed
+@pytest.mark.parametrize(
+    ("reply", "solved"),
+    [
+        (SOLVED, True),
+        (f"Here it is:\n```python\n{SOLVED}\n```\nIt divides.", True),
+        (f"```\n{SOLVED}", True),
+        ("def mean_gap(times):\n    return len(times)", False),
+        ("It cannot be done.", False),
+    ],
+)
+def test_solves_where_code_written_from_the_exercise_passes_the_tests(reply: str, solved: bool) -> None:
+    assert solves([reply], candidate()) is solved
+
+
+@sandboxed
+@pytest.mark.parametrize(("blind", "kept"), [(SOLVED, [4]), ("def mean_gap(times):\n    return 1", [])])
+def test_refine_code_is_kept_where_a_blind_solution_passes_too(blind: str, kept: list[int]) -> None:
+    reply = json.dumps({"exercise": EXERCISE, "solution": SOLUTION, "tests": TESTS})
+    free = replace(CODE, plan=lambda passage: [a for a in CODE.plan(passage) if a.style == "free"])
+    settings = Settings(1, num_passages=1, passage_tokens=256, min_passage_words=5, tasks=(free,))
+    model = ScriptedModel(lambda p: reply if p.startswith("Text:") else blind)
+    found = refine(documents(d=PASSAGE.text), model, settings)
+    assert found.rows["verification_level"].to_list() == kept
+    assert found.rows["levels"].to_list() == [[1, 3, 4] for _ in kept]
+    assert found.verdicts["reason"].to_list() == ["not_solved_from_exercise"] * (1 - len(kept))
+    blind_asks = [p for p in model.prompts if not p.startswith("Text:")]
+    assert blind_asks == [EXERCISE]
 
 
 def test_execute_without_a_sandbox_does_not_keep_the_candidate() -> None:

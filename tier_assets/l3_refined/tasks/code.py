@@ -8,9 +8,8 @@ three styles by how much the model writes beside the exercise:
 Accepted where the exercise is about the function, all parse, and the tests assert two different things that can fail.
 `execute` then runs them in the sandbox: the tests must pass on the solution, and must fail on solutions whose function
 gives nothing, its first argument, or always the same of the values that the tests expect.
-What level 4 does not say: that the exercise asks for what the solution does. Nothing runs the exercise. In
-from_examples it is all that the model wrote, so level 4 there is about the passage's code, and the exercise is only as
-good as the words that it shares with the function (level 1).
+Before that the exercise itself is put to the test: a solution that the checking model writes from the exercise alone,
+not having seen the text, must pass the same tests (level 3), else the exercise does not ask for what they expect.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import copy
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +30,7 @@ from tier_assets.l3_refined.python_functions import parse as parsed
 from tier_assets.l3_refined.task import (
     Ask,
     Candidate,
+    Check,
     JsonSchema,
     Judgement,
     Passage,
@@ -57,6 +57,7 @@ GENERIC: Final = frozenset(
         "determine check find whether two three one first second positive negative non true false none"
     )
 )
+_FENCED: Final = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _SENTENCE_END: Final = re.compile(r"(?<=[.?!])\s+")
 # Words that Python spells with capitals name nothing.
 CAPITALS: Final = "Python Boolean True False None"
@@ -295,4 +296,32 @@ def _dumped(body: list[ast.stmt]) -> list[str]:
     return [ast.dump(n) for n in body]
 
 
-CODE: Final = Task("code", PROMPT, max_tokens=400, plan=plan, parse=parse, accept=accept, execute=execute)
+def ask_blind(candidate: Candidate, passage: Passage) -> Ask:
+    """The exercise, and nothing of the text."""
+    return Ask((("exercise", candidate.prompt),))
+
+
+def solves(replies: Sequence[str], candidate: Candidate) -> bool:
+    """Whether a solution written from the exercise alone passes the tests: then it asks for what they expect."""
+    return any(sandbox.run(unfenced(reply), candidate.tests or "").status == "passed" for reply in replies)
+
+
+def unfenced(reply: str) -> str:
+    """The code of a reply without the marks and words around it."""
+    found = _FENCED.search(reply)
+    return (found.group(1) if found else reply).strip("\n") + "\n"
+
+
+CHECK: Final = Check(
+    3,
+    read_prompt(Path(__file__).with_name("code_solve.txt")),
+    max_tokens=300,
+    ask=ask_blind,
+    agrees=solves,
+    needed=lambda candidate: True,
+    reason="not_solved_from_exercise",
+    by_other=True,
+)
+CODE: Final = Task(
+    "code", PROMPT, max_tokens=400, plan=plan, parse=parse, accept=accept, checks=(CHECK,), execute=execute
+)
