@@ -186,6 +186,10 @@ BROKEN: tuple[tuple[str, list[str]], ...] = (
     ("We have $x^2$ and the root $\\sqrt{y$ of it.", ["unpaired_brace"]),
     ("We have $x^2$ and $\\textity}$ of it.", ["unpaired_brace"]),
     ("We have $x^2$ and $a \\leq frac{b}{2}$ here.", ["lost_backslash"]),
+    ("The sum $x^2 + \\alpha is large.\n\nThe sum $y^2 + \\beta is small.", ["unpaired_dollar"] * 2),
+    ("The sum $x^{2 + \\alpha is large.", ["unpaired_dollar"]),
+    ("The sum x^{2 + \\alpha + \\beta is large.", ["unpaired_brace"]),
+    ("| 1. flour 2. water 3. salt | x |", []),
     ("A word alpha and $x^2 \\leq 2$ here.", []),
     ("\\begin{align} x \\leq y \\cdot 2", ["unpaired_environment"]),
     ("It costs $5 and then $6 {or so.", []),
@@ -219,6 +223,7 @@ MENDED = (
     ("The water-\nway is a waterway.", "The waterway is a waterway."),
     ("The water-\nway is old.", None),
     ("An e-mail of=20\ntwo long lines=20\nand the end of it=2E", "An e-mail of \ntwo long lines \nand the end of it."),
+    ('Gr=FC=DFe von <a href=3D"x">Hans</a>', 'Gr=FC=DFe von <a href="x">Hans</a>'),
     ("The cafÃ© is open.", "The café is open."),
 )
 
@@ -229,6 +234,12 @@ def test_mends_that_are_sure_leave_less_broken_and_others_are_not_made(text: str
     mended = apply(where, validate(mends.propose(where, faults(text)), where, mends.refusal))
     assert mended == (text if expected is None else expected)
     assert expected is None or mends.is_mended(text, mended)
+
+
+def test_mended_text_has_fewer_faults_and_none_of_another_kind() -> None:
+    assert mends.is_mended("1. a 2. b 3. c", "1. a 2. b\n3. c")
+    assert not mends.is_mended("1. a 2. b 3. c", "1. a 2. b 3. c")
+    assert not mends.is_mended("1. a 2. b 3. c", "The cafÃ©")
 
 
 FORMULA = "The sum of $x^2 + \\alpha is large. It is positive for $x > 0$ and all \\beta here."
