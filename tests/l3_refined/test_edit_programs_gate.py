@@ -189,7 +189,7 @@ BROKEN: tuple[tuple[str, list[str]], ...] = (
     ("The sum $x^2 + \\alpha is large.\n\nThe sum $y^2 + \\beta is small.", ["unpaired_dollar"] * 2),
     ("The sum $x^{2 + \\alpha is large.", ["unpaired_dollar"]),
     ("The sum x^{2 + \\alpha + \\beta is large.", ["unpaired_brace"]),
-    ("| 1. flour 2. water 3. salt | x |", []),
+    ("| We take 1. flour 2. water 3. salt | x |", []),
     ("A word alpha and $x^2 \\leq 2$ here.", []),
     ("\\begin{align} x \\leq y \\cdot 2", ["unpaired_environment"]),
     ("It costs $5 and then $6 {or so.", []),
