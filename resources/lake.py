@@ -20,7 +20,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from pyarrow.fs import FileSystem
 
@@ -48,6 +48,7 @@ COMPACT_LOG_AT = 64  # small files: each append to a log table adds one
 # A log's files are put together to this size, one by one: the memory it takes is that of one, however long the log.
 LOG_FILE_BYTES = 16 << 20
 SMALL_LOG_FILE_BYTES = LOG_FILE_BYTES // 4
+LOG_GROUP_ROWS = 16_384  # what is written, or read for a few rows, at a time
 UNFIT_FOR_PATHS = re.compile(r"[^\w /.+@~,():'-]")  # Delta, Polars or DuckDB fail on one of these (or find no files)
 
 
@@ -370,7 +371,11 @@ class Lake:
         )
         if not described.partition_by and _num_small_files(delta) > COMPACT_LOG_AT:
             try:
-                delta.optimize.compact(target_size=LOG_FILE_BYTES, max_concurrent_tasks=1)
+                delta.optimize.compact(
+                    target_size=LOG_FILE_BYTES,
+                    max_concurrent_tasks=1,
+                    writer_properties=WriterProperties(max_row_group_size=LOG_GROUP_ROWS),
+                )
             except CommitFailedError:
                 # Another writer compacted meanwhile: the log is whole either way.
                 return self.version(name)
