@@ -219,7 +219,7 @@ def test_archive_bomb_is_a_verdict_in_bounded_memory(tmp_path, monkeypatch, pack
         (tar_of({"a.txt": b"x" * 3000, "b.txt": b"y"})[:2000], 0, ["truncated"]),
         (tar_of({"a.txt": b"x"})[:1024] + b"garbage!" * 64 + bytes(1024), 1, ["damaged"]),
         (tar_of({"a.txt": b"x"}) + tar_of({"b.txt": b"y"}), 1, ["damaged"]),
-        (gzip.compress(tar_of({"a.txt": b"x", "b.txt": b"y"}))[:-12], 2, ["truncated"]),
+        (gzip.compress(tar_of({"a.txt": b"x", "b.txt": b"y"}), mtime=0)[:-12], 2, ["truncated"]),
         (zip_of(TREE)[:-30], 0, ["damaged"]),
         (zip_of({"a.txt": b"x" * 50, "b.txt": b"y"}, zipfile.ZIP_STORED).replace(b"xxx", b"xyx", 1), 1, ["damaged"]),
     ],
