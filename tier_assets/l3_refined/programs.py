@@ -31,8 +31,7 @@ from algorithms.sentences import Span
 from tier_assets.l3_refined.task import Edit, JsonSchema, Passage, Reason
 
 MODEL: Final = "model"
-# Of the characters that are no white space. Cleaning half of a passage's lines away is another text; the noise of a
-# passage of L1 (a menu, a signature, a repeated line) is under a quarter of it (read by eye on 200 passages).
+# Of the characters that are no white space: L1 has cleaned before, so that more is no cleaning (set by judgement).
 MAX_REMOVED_SHARE: Final = 0.25
 MAX_OPERATIONS: Final = 6
 SHOWN_OPERATIONS: Final = 5
