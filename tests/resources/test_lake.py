@@ -332,8 +332,8 @@ def test_lake_in_a_folder_that_delta_cannot_take_is_refused(tmp_path: Path, fold
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('{"format_version": 99}', "was written by lake format 99; this version reads format 4"),
-        ("{}", "was written by lake format None; this version reads format 4"),
+        ('{"format_version": 99}', "was written by lake format 99; this version reads format 5"),
+        ("{}", "was written by lake format None; this version reads format 5"),
         ("[1", "is no description of a lake"),
     ],
 )

@@ -87,7 +87,7 @@ def test_lake_of_another_format_is_refused(root: Path) -> None:
     (root / "lake.json").write_text('{"format_version": 99}')
     status, _, said = call("status")
     assert status == 2
-    assert said == f"lake: {root} was written by lake format 99; this version reads format 4"
+    assert said == f"lake: {root} was written by lake format 99; this version reads format 5"
 
 
 def test_sql_csv_and_json_keep_every_row(finished_lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:

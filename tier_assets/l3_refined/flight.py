@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -124,10 +125,11 @@ class Flight:
     def _fly(self, which: int, model: LanguageModel) -> Iterator[Refinement]:
         """One flight of one model: it ends when there is nothing more to ask of it for now."""
         asked: dict[int, _Asked] = {}
-        for place, reply in model.ask(self._requests(which, asked)):
-            about, sample = asked.pop(place)
-            self._take(about, sample, reply)
-            yield from self._finished()
+        with closing(model.ask(self._requests(which, asked))) as replies:
+            for place, reply in replies:
+                about, sample = asked.pop(place)
+                self._take(about, sample, reply)
+                yield from self._finished()
         yield from self._finished()
 
     def _requests(self, which: int, asked: dict[int, _Asked]) -> Iterator[Request | None]:
