@@ -15,6 +15,9 @@ from quality_checks import loop
 from resources.lake import Lake
 from tier_tables import table
 
+# Some 15 s and more in all.
+pytestmark = pytest.mark.slow
+
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 

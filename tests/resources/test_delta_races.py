@@ -23,6 +23,9 @@ from resources.delta import open_or_create
 from resources.lake import Lake, RacingWriterError
 from tier_tables import table
 
+# Some 15 s and more in all.
+pytestmark = pytest.mark.slow
+
 WRITER = Path(__file__).with_name("_writer.py")
 POINTS = ("staged", "verdicts committed", "rows committed")
 

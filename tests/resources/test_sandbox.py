@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 # A busy machine may take long over a second of CPU.
 QUICK = Limits(cpu_s=1, wall_s=120, memory_bytes=256 << 20, scratch_bytes=1 << 20)
 WHY_NOT = available()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+# Some 15 s in all.
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 
 # Each must raise, or return what an attempt that the kernel refuses returns.
 REFUSED = {

@@ -16,6 +16,9 @@ import pytest
 
 from resources.workers import Died, WorkerError, Workers
 
+# Some 8 s in all.
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 
 

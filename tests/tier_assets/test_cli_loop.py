@@ -10,6 +10,9 @@ import pytest
 from resources.lake import Lake
 from tests.tier_assets.test_cli import call, lines_file
 
+# Some 15 s and more in all.
+pytestmark = pytest.mark.slow
+
 REPORT = {"run": "mine", "step": 1, "domain": "all", "tokens": 100, "loss": 4.0, "lr": 1e-3}
 
 
