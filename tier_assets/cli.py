@@ -281,8 +281,7 @@ def try_(
     stage: Annotated[
         str,
         typer.Argument(
-            help="extract, clean, private, language, judge, dedup, score, annotate, refine, verify, influence "
-            "or ado."
+            help="extract, clean, private, language, judge, dedup, score, annotate, refine, verify, influence or ado."
         ),
     ],
     file: Annotated[Path, typer.Argument(help="JSON Lines; `-` is standard input.", metavar="FILE.jsonl")],
