@@ -70,7 +70,8 @@ INTERVIEWS = (
 
 @pytest.mark.parametrize(("turns", "reason"), INTERVIEWS)
 def test_accept_of_interview_gives_the_reason_against_it(turns: tuple[str, ...], reason: str | None) -> None:
-    found = [r.reason for r in CONVERSATION.accept(parsed("interview", *turns), PASSAGE).reasons]
+    judgement = CONVERSATION.accept(parsed("interview", *turns), PASSAGE)
+    found = [r.reason for r in (*judgement.reasons, *judgement.doubts)]
     assert reason in found if reason else found == []
 
 

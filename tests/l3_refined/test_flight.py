@@ -172,3 +172,28 @@ def test_offered_passes_over_tasks_that_have_nothing_to_ask() -> None:
     passage = Passage("d", "text", 0, 4)
     found = offered([task("none", words=()), task("some")], passage, Limits(1, None))
     assert [(place, t.name, len(asks)) for place, t, asks in found] == [(1, "some", 2)]
+
+
+@pytest.mark.parametrize(
+    ("settling", "with_checker", "says", "levels", "reasons"),
+    [
+        (True, True, "yes", [1, 3], []),
+        (True, True, "no", [], ["doubt", "second_reply_disagrees"]),
+        (True, False, "yes", [], ["doubt"]),
+        (False, True, "yes", [], ["doubt"]),
+    ],
+)
+def test_flight_doubts_are_settled_by_a_checking_model_or_reject(
+    settling: bool, with_checker: bool, says: str, levels: list[int], reasons: list[str]
+) -> None:
+    doubtful = replace(
+        task(words=("a",), checks=(check(settles=settling),)),
+        accept=lambda candidate, passage: judged([], [Reason("doubt", candidate.output)]),
+    )
+    checker = ScriptedModel(lambda p: says) if with_checker else None
+    writer = ScriptedModel(lambda p: "yes" if p.startswith("again") else "out")
+    flight = Flight(documents(1), [doubtful], ALL, writer, checker)
+    (refinement,) = flight
+    (outcome,) = refinement.finish()
+    assert (sorted(outcome.levels), [r.reason for r in outcome.reasons]) == (levels, reasons)
+    assert (flight.num_judged, flight.num_kept) == (1, int(not reasons))

@@ -4,7 +4,8 @@ import pytest
 
 from resources.language_models.scripted import ScriptedModel
 from tests.l3_refined.test_refine import documents
-from tier_assets.l3_refined.refine import Refined, Settings, refine
+from tier_assets.l3_refined.flight import Limits
+from tier_assets.l3_refined.refine import Models, Refined, Settings, refine, refine_all
 from tier_assets.l3_refined.task import Passage
 from tier_assets.l3_refined.tasks.rewrite import PROMPT, REWRITE, STYLES
 
@@ -53,7 +54,8 @@ def rewritten(reply: str, style: str = "blog") -> Refined:
 def reasons(reply: str) -> list[str]:
     passage = Passage("d", PASSAGE, 0, len(PASSAGE))
     (candidate,) = REWRITE.parse(reply, passage, REWRITE.plan(passage)[0])
-    return [r.reason for r in REWRITE.accept(candidate, passage).reasons]
+    found = REWRITE.accept(candidate, passage)
+    return [r.reason for r in (*found.reasons, *found.doubts)]
 
 
 @pytest.mark.parametrize(("reply", "reason"), REPLIES)
@@ -93,3 +95,31 @@ def test_refine_rewrite_is_a_row_whose_user_gives_the_text() -> None:
     assert blog["messages"][0]["content"] == f"Rewrite this text as a blog post.\n\n{PASSAGE}"
     assert blog["messages"][1]["content"] == blog["text"] == GOOD
     assert blog["verification_level"] == 1
+
+
+# Half of its words stand in the passage, and whether it says so words do not settle.
+PARAPHRASED = GOOD.replace("On this train nobody survived", "On this train nobody survived the terrible drop")
+
+
+@pytest.mark.parametrize(
+    ("reply", "says", "levels", "found"),
+    [
+        (PARAPHRASED, None, [], ["unsupported_claim"]),
+        (PARAPHRASED, "Yes.", [[1, 3]], []),
+        (PARAPHRASED, "No, it does not.", [], ["unsupported_claim"]),
+        (PARAPHRASED, "!timed_out", [], ["unsupported_claim"]),
+        (GOOD, "No.", [[1]], []),
+        (f"{GOOD} The storm greatly improved iron production elsewhere.", "Yes.", [], ["unsupported_claim"]),
+        (GOOD.replace("1887", "1888"), "Yes.", [], ["new_number"]),
+    ],
+)
+def test_refine_doubtful_retelling_is_kept_where_a_checking_model_says_that_the_passage_tells_it(
+    reply: str, says: str | None, levels: list[list[int]], found: list[str]
+) -> None:
+    settings = Settings(1, 1, passage_tokens=128, min_passage_words=5, limits=Limits(1, 1), tasks=(REWRITE,))
+    checker = ScriptedModel(lambda p: says or "") if says else None
+    (refined,) = refine_all([documents(d=PASSAGE)], Models(ScriptedModel(lambda p: reply), checker), settings)
+    assert refined.rows["levels"].to_list() == levels
+    assert refined.verdicts["reason"].to_list() == found
+    if checker:
+        assert len(checker.prompts) == (reply == PARAPHRASED)

@@ -199,9 +199,15 @@ class Flight:
         if candidate is None or outcome.reasons:
             return None
         for place in range(number, len(writing.task.checks)):
-            ask = writing.task.checks[place].ask(candidate, writing.passage)
+            check = writing.task.checks[place]
+            if check.settles and (not outcome.doubts or len(self._models) == 1):
+                continue
+            ask = check.ask(candidate, writing.passage)
             if ask is not None:
                 return self._check(refinement, outcome, place, ask)
+        if outcome.doubts:
+            self.num_kept -= 1
+            return outcome.reject(*outcome.doubts)
         if writing.task.execute is not None:
             self._executors = self._executors or ThreadPoolExecutor(os.cpu_count() or 1)
             refinement.executions.append((outcome, self._executors.submit(writing.task.execute, candidate)))
@@ -215,7 +221,7 @@ class Flight:
 
     def _check(self, refinement: Refinement, outcome: Outcome, number: int, ask: Ask) -> None:
         check = outcome.writing.task.checks[number]
-        which = len(self._models) - 1 if check.by_other else 0
+        which = len(self._models) - 1 if check.by_other or check.settles else 0
         asked = _Checked(refinement, outcome, number, check.num_samples)
         outcome.check_model = self._models[which].name
         for sample in range(check.num_samples):
@@ -240,6 +246,10 @@ class Flight:
         texts = [reply.text for reply in replies if reply.text is not None and reply.error is None]
         if texts and check.agrees(texts, candidate):
             outcome.levels.add(check.level)
+            outcome.doubts = () if check.settles else outcome.doubts
+        elif check.settles:
+            self.num_kept -= 1
+            return outcome.reject(*outcome.doubts, Reason(check.reason, _shown(check, replies)))
         elif check.needed(candidate):
             self.num_kept -= 1
             return outcome.reject(Reason(check.reason, _shown(check, replies)))

@@ -51,6 +51,7 @@ class Outcome:
     reply: str | None
     candidate: Candidate | None
     reasons: tuple[Reason, ...]
+    doubts: tuple[Reason, ...] = ()
     levels: set[int] = field(default_factory=set)
     check_model: str | None = None
     entailment: float | None = None
@@ -107,7 +108,9 @@ def _accepted(writing: Writing, reply: Reply, model: str, place: int, candidate:
     levels = set() if judgement.reasons else {judgement.level}
     record_id = _record_id(writing, candidate.style, model, candidate.prompt, candidate.text)
     order = (*writing.order, place)
-    return Outcome(writing, record_id, order, reply.text, candidate, judgement.reasons, levels)
+    # Beside a reason a doubt is one more.
+    reasons = judgement.reasons and judgement.reasons + judgement.doubts
+    return Outcome(writing, record_id, order, reply.text, candidate, reasons, judgement.doubts, levels)
 
 
 def _failed(writing: Writing, reply: Reply, model: str, reason: str, detail: str) -> Outcome:

@@ -6,7 +6,8 @@ failure of a small model is a statement of the passage's words that the passage 
 content words, stemmed, and numbers; a statement is held against the one or two neighbouring sentences of the passage
 that have most of its units.
 What is lost: whatever is said in many new words (of the statements in PubMedQA's conclusions, true and written by
-people, 4% pass). What is let through: one wrong word in a long statement.
+people, 4% pass); where the lake has a checking model, those that half stand there are put to it (`CHECK`). What is let
+through: one wrong word in a long statement.
 Cost: word sets, about 1 ms a record; no model.
 """
 
@@ -16,13 +17,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 from algorithms import grounding
 from algorithms.claims import questions, statements
 from algorithms.sentences import sentences
 from algorithms.word_lists import DANGLING
-from tier_assets.l3_refined.task import Reason
+from tier_assets.l3_refined.task import Ask, Candidate, Check, Passage, Reason, read_prompt
 
 # Text of one sentence has no matter for several turns, and no order that could change.
 MIN_SENTENCES: Final = 2
@@ -34,6 +36,9 @@ MIN_NEAR_SHARE: Final = 0.5
 MIN_DIFFERENT_SHARE: Final = 0.7
 NEAR: Final = 2
 MIN_CLAIM_UNITS: Final = 2
+# Half of its units, or all of them in another order: a statement in other words, or a foreign one.
+DOUBTFUL: Final = ("unsupported_claim", "rearranged_claim")
+MIN_DOUBTFUL_SUPPORT: Final = 0.5
 # A run of so many words is said so often and no more, unless the passage says it as often.
 LOOPS: Final = ((8, 1), (4, 2))
 _ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
@@ -92,6 +97,25 @@ def unsupported(text: str, source: str) -> list[Reason]:
             if share < least and reason not in found:
                 found[reason] = Reason(reason, f"{share:.2f} is below {least}: {said[:80]}")
     return list(found.values())
+
+
+def split(found: Sequence[Reason], text: str, source: str) -> tuple[list[Reason], list[Reason]]:
+    """`found` by `unsupported`: the reasons, and the doubts that a checking model may settle."""
+    windows = windows_of(source)
+    told = [units(said) for said in statements(text)]
+    half = all(_support(t, _best(t, windows)) >= MIN_DOUBTFUL_SUPPORT for t in told if len(t) >= MIN_CLAIM_UNITS)
+    doubts = [r for r in found if half and r.reason in DOUBTFUL]
+    return [r for r in found if r not in doubts], doubts
+
+
+def ask_whether_told(candidate: Candidate, passage: Passage) -> Ask:
+    """The passage and the retelling, to be compared."""
+    return Ask((("passage", passage.text), ("retelling", candidate.text)))
+
+
+def says_yes(replies: Sequence[str], candidate: Candidate) -> bool:
+    """Whether every reply begins with yes."""
+    return all(grounding.words(reply)[:1] in (["yes"], ["ja"]) for reply in replies)
 
 
 def dangling(text: str, source: str) -> list[Reason]:
@@ -172,13 +196,26 @@ def _runs(words: list[str], length: int) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
 
 
+CHECK: Final = Check(
+    3,
+    read_prompt(Path(__file__).with_name("tasks") / "retelling_check.txt"),
+    max_tokens=4,
+    ask=ask_whether_told,
+    agrees=says_yes,
+    needed=lambda candidate: False,
+    reason="second_reply_says_no",
+    settles=True,
+)
+
 __all__ = [
+    "CHECK",
     "dangling",
     "is_finished",
     "is_tellable",
     "off_the_question",
     "questions",
     "repeated",
+    "split",
     "statements",
     "too_little",
     "units",

@@ -112,10 +112,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`level` is that of a task's own judge, 1 grounded or, with reasons, 0."""
+    """`level` is that of a task's own judge, 1 grounded or, with reasons, 0.
+
+    `doubts` are what words alone do not settle: they reject, unless a check that `settles` finds otherwise.
+    """
 
     level: int
     reasons: tuple[Reason, ...]
+    doubts: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,8 @@ class Check:
 
     `ask` gives None where the check does not apply. `agrees` reads the replies, one a sample, that are no errors; it is
     not called without any. Where the check is `needed`, replies that do not agree reject the candidate as `reason`.
-    `by_other` asks the checking model, where the lake has one beside the writing model.
+    `by_other` asks the checking model, where the lake has one beside the writing model. A check that `settles` is asked
+    only about candidates with doubts, and only of a checking model: who wrote a doubtful claim does not judge it.
     """
 
     level: int
@@ -165,6 +170,7 @@ class Check:
     num_samples: int = 1
     temperature: float = 0.0
     by_other: bool = False
+    settles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +218,6 @@ def read_prompt(path: Path) -> Prompt:
     return Prompt(version=f"{path.stem}-{digest}", system=system.strip(), user=user, styles=named)
 
 
-def judged(reasons: list[Reason]) -> Judgement:
+def judged(reasons: list[Reason], doubts: Sequence[Reason] = ()) -> Judgement:
     """Level 1 where nothing speaks against a candidate, else level 0."""
-    return Judgement(level=0 if reasons else 1, reasons=tuple(reasons))
+    return Judgement(level=0 if reasons else 1, reasons=tuple(reasons), doubts=tuple(doubts))

@@ -15,10 +15,12 @@ from algorithms import grounding
 from algorithms.claims import is_negation
 from algorithms.word_lists import word_set
 from tier_assets.l3_refined.retelling import (
+    CHECK,
     is_tellable,
     off_the_question,
     questions,
     repeated,
+    split,
     statements,
     too_little,
     unsupported,
@@ -164,12 +166,13 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     reasons += repeated(whole, source)
     reasons += echo(whole, PROMPT, source)
     reasons += _grounded(turns, source)
-    reasons += unsupported(whole, source)
+    against, doubts = split(unsupported(whole, source), whole, source)
+    reasons += against
     reasons += _of_style(turns, STYLES[candidate.style or ""], source)
     reasons += unclear(turns[0], language(source)[0])
     reasons += [] if mentions_text(source) else mentions_text("\n".join(turns[1:]))
     reasons += too_little(whole, source, MIN_COVERAGE)
-    return judged(reasons)
+    return judged(reasons, doubts)
 
 
 def _form(turns: list[str]) -> list[Reason]:
@@ -211,4 +214,6 @@ def _grounded(turns: list[str], source: str) -> list[Reason]:
     return list({r.reason: r for r in reversed(found)}.values())[::-1]
 
 
-CONVERSATION: Final = Task("conversation", PROMPT, max_tokens=256, plan=plan, parse=parse, accept=accept)
+CONVERSATION: Final = Task(
+    "conversation", PROMPT, max_tokens=256, plan=plan, parse=parse, accept=accept, checks=(CHECK,)
+)

@@ -12,7 +12,16 @@ from typing import Final
 
 from algorithms import grounding
 from algorithms.sentences import sentences
-from tier_assets.l3_refined.retelling import dangling, is_finished, is_tellable, repeated, too_little, unsupported
+from tier_assets.l3_refined.retelling import (
+    CHECK,
+    dangling,
+    is_finished,
+    is_tellable,
+    repeated,
+    split,
+    too_little,
+    unsupported,
+)
 from tier_assets.l3_refined.self_contained import mentions_text
 from tier_assets.l3_refined.task import Ask, Candidate, Judgement, Passage, Reason, Task, judged, read_prompt
 from tier_assets.l3_refined.verify import copied, echo, ungrounded
@@ -81,11 +90,12 @@ def accept(candidate: Candidate, passage: Passage) -> Judgement:
     reasons += repeated(text, source)
     reasons += echo(text, PROMPT, source)
     reasons += ungrounded(text, source)
-    reasons += unsupported(text, source)
+    against, doubts = split(unsupported(text, source), text, source)
+    reasons += against
     reasons += dangling(text, source)
     reasons += [] if mentions_text(source) else mentions_text(text)
     reasons += too_little(text, source, MIN_COVERAGE)
-    return judged(reasons)
+    return judged(reasons, doubts)
 
 
 def _length(text: str, source: str) -> list[Reason]:
@@ -97,4 +107,4 @@ def _length(text: str, source: str) -> list[Reason]:
 
 
 # A passage's 128 tokens, and half as many again.
-REWRITE: Final = Task("rewrite", PROMPT, max_tokens=200, plan=plan, parse=parse, accept=accept)
+REWRITE: Final = Task("rewrite", PROMPT, max_tokens=200, plan=plan, parse=parse, accept=accept, checks=(CHECK,))
