@@ -144,7 +144,10 @@ def test_plan_asks_in_each_style_and_in_that_of_examples_where_there_are_two() -
     assert CODE.plan(Passage("d", "No code stands here. It is prose about a function of x.", 0, 55)) == []
 
 
-def test_plan_form_of_a_reply_asks_for_the_function_by_name() -> None:
+def test_plan_form_of_a_reply_is_one_a_style_whatever_the_function() -> None:
+    asks = [*CODE.plan(PASSAGE), *CODE.plan(Passage("d", HELPED, 0, len(HELPED)))]
+    assert len({a.given for a in asks}) > 2
+    assert len({json.dumps(a.json_schema) for a in asks}) == len({a.style for a in asks}) == 3
     schema = ask_of("free").json_schema
     assert schema is not None
     exercise, tests = (schema["properties"][name] for name in ("exercise", "tests"))

@@ -70,6 +70,7 @@ REASONS: Final = {
     "out_of_memory": "out_of_memory",
     "unavailable": "sandbox_unavailable",
 }
+_NAME: Final = "[A-Za-z_][A-Za-z0-9_]{0,40}"
 # Plain values as Python writes them, lists, tuples, sets and dicts one or two deep: what a test may give and expect.
 _ATOM: Final = r"(-?[0-9]{1,12}([.][0-9]{1,16})?(e-?[0-9]{1,2})?|'[^'\"\\\n]{0,40}'|True|False|None)"
 _ITEMS: Final = rf"({_ATOM}(, {_ATOM}){{0,11}}(,)?)?"
@@ -86,18 +87,19 @@ def plan(passage: Passage) -> list[Ask]:
         fill = (("passage", passage.text), ("function", function.name))
         shown = _asserted(_tree("\n".join(function.examples)), function.name)
         styles = [s for s in PROMPT.styles if s != "from_examples" or len(shown) >= MIN_TESTS]
-        asks += [Ask(fill, given, style, schema(function.name, style)) for style in styles]
+        asks += [Ask(fill, given, style, SCHEMAS[style]) for style in styles]
     return asks
 
 
-def schema(name: str, style: str) -> JsonSchema:
-    """The form of a reply about the function `name`."""
+def schema(style: str) -> JsonSchema:
+    """The form of a reply in a style."""
+    # Any name: a form takes .4 to 3 CPU s to compile, too much for one a function. `accept` asks for the right one.
     # Bounds on words, since xgrammar 0.2 refuses long counts of characters; a word has one mark at most, since a small
     # model that has begun "2,2,2" does not stop.
-    opening = f"(Write|Implement|Create|Define) a (Python )?function `{name}` (that|which)"
+    opening = f"(Write|Implement|Create|Define) a (Python )?function `{_NAME}` (that|which)"
     exercise = {"type": "string", "pattern": rf'^{opening}( [^ ,.;:"\\\n]+[,.;:]?){{4,40}}[.]$'}
     arguments = rf"([a-z_]{{1,20}}=)?{VALUE}"
-    test = {"type": "string", "pattern": rf"^assert {name}\({arguments}(, {arguments}){{0,4}}\) == {VALUE}$"}
+    test = {"type": "string", "pattern": rf"^assert {_NAME}\({arguments}(, {arguments}){{0,4}}\) == {VALUE}$"}
     line = {"type": "string", "pattern": r'^( {4}){0,5}[^ "\\\n]{1,40}( [^ "\\\n]{1,40}){0,24}$'}
     fields: dict[str, Any] = {"exercise": exercise}
     if style == "free":
@@ -105,6 +107,9 @@ def schema(name: str, style: str) -> JsonSchema:
     if style != "from_examples":
         fields["tests"] = {"type": "array", "items": test, "minItems": MIN_TESTS, "maxItems": 5}
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+SCHEMAS: Final = {style: schema(style) for style in PROMPT.styles}
 
 
 def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
