@@ -32,6 +32,7 @@ QUESTIONS = (
     ("When was the iron bridge openedAgain at Dundee?", "garbled_word"),
     ("When was the iron bridge opened at the...?", "garbled_word"),
     ("When was the railway line to Dundee opened?", "prompt_echo"),
+    ("When did Dundee open Victoria's bridge over the queen?", "rearranged_claim"),
 )
 
 

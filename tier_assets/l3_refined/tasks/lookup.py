@@ -16,6 +16,7 @@ from typing import Final
 
 from algorithms import grounding
 from tier_assets.l3_refined.answers import answers, num_times
+from tier_assets.l3_refined.retelling import unsupported
 from tier_assets.l3_refined.task import (
     Ask,
     Candidate,
@@ -45,6 +46,9 @@ OPENINGS: Final = {
     "name": "Who|Whose|Which|What|Where|Wer|Wen|Wem|Welche|Welcher|Welches|Was|Wo|Wohin|Woher",
     "number": "How many|Wie viele",
 }
+
+
+_OPENING: Final = re.compile(rf"(?:{'|'.join(OPENINGS.values())})\b")
 
 
 def schema(kind: str) -> JsonSchema:
@@ -141,7 +145,10 @@ def _belong_together(question: str, answer: str, sentence: str, source: str) -> 
     support = grounding.support(question, sentence)
     if support < QUESTION_SUPPORT:
         return [Reason("question_off_answer", f"{support:.2f} of its words are where the answer stands")]
-    return []
+    # "When was the Red Army defeated by the Revolution?" of resistance to the one after the other. It costs a sixth of
+    # the questions of XQuAD that come so far (English and German).
+    said = f"{_OPENING.sub('', question).strip(' ?')} {answer}."
+    return [r for r in unsupported(said, sentence) if r.reason == "rearranged_claim"]
 
 
 def _inside(needle: str, text: str) -> bool:
