@@ -168,6 +168,13 @@ def test_offered_draws_tasks_and_styles_evenly_and_the_same_again() -> None:
     assert len({found[0][2][0][0] for found in drawn}) == 7
 
 
+def test_offered_asks_what_is_always_asked_beside_those_that_are_drawn() -> None:
+    tasks = [task(name) for name in ("x", "y", "z")]
+    for _, (passage,) in documents(20):
+        names = [t.name for _, t, _ in offered(tasks, passage, Limits(1, 1, always=("y",)))]
+        assert names in (["x", "y"], ["y", "z"])
+
+
 def test_offered_passes_over_tasks_that_have_nothing_to_ask() -> None:
     passage = Passage("d", "text", 0, 4)
     found = offered([task("none", words=()), task("some")], passage, Limits(1, None))

@@ -27,10 +27,14 @@ MAX_OPEN: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of the tasks that offer something about a passage, `num_tasks` are asked (None: all), in `num_styles` each."""
+    """Of the tasks that offer something about a passage, `num_tasks` are asked (None: all), in `num_styles` each.
+
+    Those of `always` are asked beside them.
+    """
 
     num_tasks: int | None = None
     num_styles: int | None = None
+    always: tuple[str, ...] = ()
 
 
 NO_LIMITS: Final = Limits()
@@ -269,12 +273,15 @@ def offered(tasks: Sequence[Task], passage: Passage, limits: Limits) -> list[tup
     """
     key = f"{passage.doc_id} {passage.char_start}"
     found: list[tuple[int, Task, list[tuple[int, Ask]]]] = []
+    num_drawn = 0
     for place, task in sorted(enumerate(tasks), key=lambda numbered: _hash(numbered[1].name, key)):
+        always = task.name in limits.always
+        if not always and num_drawn == limits.num_tasks:
+            continue
         asks = list(enumerate(task.plan(passage)))
         if asks:
             found.append((place, task, _some(asks, limits.num_styles, task.name, key)))
-        if len(found) == limits.num_tasks:
-            break
+            num_drawn += not always
     return sorted(found, key=lambda f: f[0])
 
 

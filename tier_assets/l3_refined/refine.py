@@ -66,8 +66,10 @@ class Settings:
         return replace(self, tasks=tuple(named), limits=NO_LIMITS)
 
 
-# A document of the demo is given to two tasks: some 300 tokens read and 300 written, at 2 CPU s.
-SMOKE: Final = Settings(10, num_passages=1, passage_tokens=128, min_passage_words=20, limits=Limits(2, 1))
+# Each document of the demo is edited, asked for an answer that stands there, and given to one task more.
+SMOKE: Final = Settings(
+    14, num_passages=1, passage_tokens=128, min_passage_words=20, limits=Limits(1, 1, always=("edit", "lookup"))
+)
 DEFAULT: Final = Settings(100_000, num_passages=4, passage_tokens=128, min_passage_words=20, limits=Limits(4, 1))
 
 
