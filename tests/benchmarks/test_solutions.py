@@ -14,6 +14,9 @@ from benchmarks.quality_measures import measured
 from benchmarks.quality_sets import gold_folder
 from benchmarks.solutions import FILE, VOTES, accepted, columns, combined, solutions, sums, votes
 
+# Some 5 s in all.
+pytestmark = pytest.mark.slow
+
 HOLD = "equations that hold"
 GOLD = pytest.mark.skipif(not (gold_folder() / FILE).exists(), reason=f"no gold data at {gold_folder()}")
 

@@ -16,6 +16,9 @@ from tier_assets.l0_raw.expect import expect_languages
 from tier_assets.l0_raw.ingest import ingest
 from tier_assets.withdraw import plan_of, withdraw
 
+# Some 20 s in all.
+pytestmark = pytest.mark.slow
+
 BRIDGES = {"corpus": "bridges", "snapshot": "2026-01"}
 LATER = {"corpus": "bridges", "snapshot": "2026-02"}
 GERMAN = (

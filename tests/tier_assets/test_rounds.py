@@ -27,6 +27,9 @@ from tier_assets.runs import Runner, retier
 from tier_assets.steering import last_checkpoint, steer_by, steering_run, tokens_between
 from tier_tables import MIXTURES, table
 
+# Some 20 s in all.
+pytestmark = pytest.mark.slow
+
 
 def report(lake: Lake, run: str, steps: range, checkpoint: Path | None = None, tokens: int = 100) -> None:
     """Telemetry of a run: a step a report, a checkpoint at the last."""
