@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 
+from algorithms.claims import is_negation
 from algorithms.folded_words import WIDE, content_stems, fold, stem, words
 from algorithms.grounded_names import missing_names, names
 from algorithms.grounded_numbers import missing_numbers, number_readings, numbers
-from algorithms.word_lists import NEGATIONS, NUMBER_WORDS, STOPWORDS
+from algorithms.word_lists import NUMBER_WORDS, STOPWORDS
 
 __all__ = [
     "STOPWORDS",
@@ -62,7 +63,7 @@ def support(output: str, source: str) -> float:
 
 def num_negations(text: str) -> int:
     """Negating words in `text`."""
-    return sum(w in NEGATIONS or w.endswith("n't") for w in words(text))
+    return sum(map(is_negation, words(text)))
 
 
 def entails(quote: str, statement: str) -> list[str]:

@@ -30,7 +30,8 @@ def documents(lake: Lake, settings: Settings) -> pl.DataFrame:
     columns = ("doc_id", "corpus", "snapshot")
     ranked = lake.scan("l2_selected").select(*columns, "quality").collect()
     chosen = pl.concat([choose(part, settings) for part in ranked.partition_by("corpus", "snapshot")])
-    return lake.scan("l1_filtered").select(*columns, "text").join(chosen.lazy().select("doc_id"), on="doc_id").collect()
+    texts = lake.scan("l1_filtered").select(*columns, "text")
+    return texts.join(chosen.lazy().select("doc_id"), on="doc_id").sort("corpus", "snapshot", "doc_id").collect()
 
 
 def funnel(found: list[Refined]) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from typing import Final
 
 from algorithms import grounding
 from algorithms.answer_equivalence import equivalent, final_answer
-from tier_assets.l3_refined.task import Ask, Candidate, Check, Passage, Prompt, read_prompt
+from tier_assets.l3_refined.task import Ask, Candidate, Check, Passage, Prompt, never, read_prompt
 from tier_assets.l3_refined.worked import schema
 
 SOLVE: Final = read_prompt(Path(__file__).parent / "tasks" / "solve.txt")
@@ -37,13 +37,8 @@ _SIGNED: Final = re.compile(r"(?:(?<![\w)])[-−])?\d+(?:[.,:/]\d+)*")
 _PERCENT: Final = re.compile(r"%|\bper ?cent\b|\bProzent\b")
 
 
-def _never(candidate: Candidate) -> bool:
-    """A candidate that other replies do not bear out keeps the level that it has."""
-    return False
-
-
 def consistency(
-    prompt: Prompt = SOLVE, num_samples: int = NUM_SAMPLES, needed: Callable[[Candidate], bool] = _never
+    prompt: Prompt = SOLVE, num_samples: int = NUM_SAMPLES, needed: Callable[[Candidate], bool] = never
 ) -> Check:
     """Level 2: of `num_samples` solutions sampled from `prompt` (places {passage}, {question}), most reach the answer.
 
@@ -61,7 +56,7 @@ def consistency(
 
 
 def second_solver(
-    prompt: Prompt = SOLVE_AGAIN, by_other: bool = True, needed: Callable[[Candidate], bool] = _never
+    prompt: Prompt = SOLVE_AGAIN, by_other: bool = True, needed: Callable[[Candidate], bool] = never
 ) -> Check:
     """Level 3: another `prompt`, and with `by_other` the checking model where the lake has one, gives the same answer.
 

@@ -169,17 +169,8 @@ class Flight:
                     self._write(refinement, Writing(task, passage, ask, (number, task_number, ask_number)))
 
     def _write(self, refinement: Refinement, writing: Writing) -> None:
-        task, ask = writing.task, writing.ask
-        request = Request(
-            task.prompt.fill(ask.fill, ask.style),
-            task.max_tokens,
-            system=task.prompt.system,
-            temperature=task.temperature,
-            json_schema=ask.json_schema,
-            prompt_version=task.prompt.version,
-        )
         refinement.num_waiting += 1
-        self._queues[0].append((request, (_Written(refinement, writing), 0)))
+        self._queues[0].append((_request(writing.task, writing.ask), (_Written(refinement, writing), 0)))
 
     def _take(self, asked: _Written | _Checked, sample: int, reply: Reply) -> None:
         self.output_tokens += reply.output_tokens
@@ -229,17 +220,8 @@ class Flight:
         asked = _Checked(refinement, outcome, number, check.num_samples)
         outcome.check_model = self._models[which].name
         for sample in range(check.num_samples):
-            request = Request(
-                check.prompt.fill(ask.fill, ask.style),
-                check.max_tokens,
-                system=check.prompt.system,
-                temperature=check.temperature,
-                sample=sample,
-                json_schema=ask.json_schema,
-                prompt_version=check.prompt.version,
-            )
             refinement.num_waiting += 1
-            self._queues[which].append((request, (asked, sample)))
+            self._queues[which].append((_request(check, ask, sample), (asked, sample)))
 
     def _weigh(self, asked: _Checked) -> None:
         """All samples of a check are there: the outcome rises, stays or falls."""
@@ -258,6 +240,19 @@ class Flight:
             self.num_kept -= 1
             return outcome.reject(Reason(check.reason, _shown(check, replies)))
         return self._go_on(asked.of, outcome, asked.number + 1)
+
+
+def _request(asked: Task | Check, ask: Ask, sample: int = 0) -> Request:
+    """What the model is asked for an ask of a task or of one of its checks."""
+    return Request(
+        asked.prompt.fill(ask.fill, ask.style),
+        asked.max_tokens,
+        system=asked.prompt.system,
+        temperature=asked.temperature,
+        sample=sample,
+        json_schema=ask.json_schema,
+        prompt_version=asked.prompt.version,
+    )
 
 
 def _shown(check: Check, replies: Sequence[Reply]) -> str:

@@ -17,7 +17,6 @@ row, refused ones too, and the share of the passage that all of them remove is b
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +27,7 @@ import polars as pl
 from algorithms import edit_programs
 from algorithms.edit_programs import Operation
 from algorithms.sentences import Span
-from tier_assets.l3_refined.task import Edit, JsonSchema, Passage, Reason
+from tier_assets.l3_refined.task import Edit, JsonSchema, Passage, Reason, json_object
 
 MODEL: Final = "model"
 # Of the characters that are no white space: L1 has cleaned before, so that more is no cleaning (set by judgement).
@@ -104,11 +103,8 @@ def propose(reply: str, passage: Passage) -> list[Edit]:
     Raises:
         ValueError: no JSON of the form of `SCHEMA`.
     """
-    try:
-        fields = json.loads(reply)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    operations = fields.get("operations") if isinstance(fields, dict) else None
+    fields = json_object(reply)
+    operations = fields.get("operations")
     if not isinstance(operations, list) or not operations:
         raise ValueError("JSON without a list 'operations'")
     return [_placed(_checked(o), passage) for o in operations]

@@ -26,7 +26,6 @@ ALLOWED_MODULES: Final = frozenset(
 FORBIDDEN_NAMES: Final = frozenset(
     "__import__ breakpoint compile delattr eval exec exit globals input locals open quit setattr vars".split()
 )
-_STATEMENT: Final = re.compile(r"@|import |from |def |class |[A-Za-z_]\w*(?::.*)? = ")
 _BUILT_IN: Final = frozenset(dir(builtins)) | {"__name__"}
 
 

@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from algorithms import grounding
 from algorithms.claims import questions, statements
+from algorithms.folded_words import SOURCES_KEPT
 from algorithms.sentences import sentences
 from algorithms.word_lists import DANGLING
 from tier_assets.l3_refined.task import Ask, Candidate, Check, Passage, Reason, read_prompt
@@ -147,11 +149,12 @@ def off_the_question(question: str, answer: str, source: str) -> list[Reason]:
     return [Reason("off_the_question", f"{', '.join(sorted(asked - known))}: {question[:80]}")]
 
 
-def windows_of(source: str) -> list[Window]:
+@lru_cache(maxsize=SOURCES_KEPT)
+def windows_of(source: str) -> tuple[Window, ...]:
     """The sentences of a passage, and each with its next; one window where it has no sentence."""
     single = [tuple(units(source[a:b])) for a, b in sentences(source)] or [tuple(units(source))]
     alone = [Window(i, i, told) for i, told in enumerate(single)]
-    return alone + [Window(i, i + 1, a + b) for i, (a, b) in enumerate(pairwise(single))]
+    return (*alone, *(Window(i, i + 1, a + b) for i, (a, b) in enumerate(pairwise(single))))
 
 
 def _best(told: Sequence[str], windows: Sequence[Window]) -> Window:
@@ -202,7 +205,6 @@ CHECK: Final = Check(
     max_tokens=4,
     ask=ask_whether_told,
     agrees=says_yes,
-    needed=lambda candidate: False,
     reason="second_reply_says_no",
     settles=True,
 )

@@ -14,6 +14,7 @@ Levels (column `verification_level` is the highest that holds, `levels` lists al
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,6 +151,11 @@ class Prompt:
         return "\n".join([self.system, _PLACE.sub("", self.user), *self.styles.values()])
 
 
+def never(candidate: Candidate) -> bool:
+    """A candidate that a check does not bear out keeps the level that it has."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """Further requests about an accepted candidate; where their replies bear it out, it reaches `level` (2 or 3).
@@ -165,7 +171,7 @@ class Check:
     max_tokens: int
     ask: Callable[[Candidate, Passage], Ask | None]
     agrees: Callable[[Sequence[str], Candidate], bool]
-    needed: Callable[[Candidate], bool]
+    needed: Callable[[Candidate], bool] = never
     reason: str = "second_reply_disagrees"
     num_samples: int = 1
     temperature: float = 0.0
@@ -216,6 +222,21 @@ def read_prompt(path: Path) -> Prompt:
         raise ValueError(f"prompt file {path.name} needs '{{style}}' and blocks '--- name', both or neither")
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     return Prompt(version=f"{path.stem}-{digest}", system=system.strip(), user=user, styles=named)
+
+
+def json_object(reply: str) -> dict[str, Any]:
+    """The JSON object that a reply is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = json.loads(reply)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError("JSON, but no object")
+    return found
 
 
 def judged(reasons: list[Reason], doubts: Sequence[Reason] = ()) -> Judgement:

@@ -9,7 +9,6 @@ Cost: about 4 ms a record; no model.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -20,7 +19,7 @@ from algorithms.sentences import sentences
 from algorithms.word_lists import word_set
 from tier_assets.l3_refined.claims import nearest, unbound
 from tier_assets.l3_refined.self_contained import ASKING_WORDS, mentions_text, unclear
-from tier_assets.l3_refined.task import JsonSchema, Prompt, Reason
+from tier_assets.l3_refined.task import JsonSchema, Prompt, Reason, json_object
 from tier_assets.l3_refined.verify import copied, echo, language, ungrounded, wrong_answer
 
 MIN_QUESTION_WORDS: Final = 4
@@ -100,12 +99,7 @@ def fields(reply: str, names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: no JSON object, or one of `names` is no string in it or blank.
     """
-    try:
-        found = json.loads(reply)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ValueError("JSON, but no object")
+    found = json_object(reply)
     for name in names:
         if not isinstance(found.get(name), str) or not found[name].strip():
             raise ValueError(f"JSON without a string {name!r}")

@@ -36,6 +36,7 @@ from tier_assets.l3_refined.task import (
     Passage,
     Reason,
     Task,
+    json_object,
     judged,
     read_prompt,
 )
@@ -118,12 +119,9 @@ def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
     Raises:
         ValueError: no JSON object with the string and lists that the style asks for.
     """
-    try:
-        fields = json.loads(reply)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
+    fields = json_object(reply)
     source, *examples = json.loads(ask.given)
-    if not isinstance(fields, dict) or not isinstance(fields.get("exercise"), str):
+    if not isinstance(fields.get("exercise"), str):
         raise ValueError("JSON without a string 'exercise'")
     exercise = " ".join(fields["exercise"].split())
     solution = _lines(fields, "solution") if ask.style == "free" else source

@@ -6,7 +6,6 @@ the conversation is of its style as far as that can be checked: who asks, asks; 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +34,7 @@ from tier_assets.l3_refined.task import (
     Passage,
     Reason,
     Task,
+    json_object,
     judged,
     read_prompt,
 )
@@ -141,11 +141,8 @@ def _turns(reply: str) -> list[tuple[str, str]]:
     Raises:
         ValueError: the reply has not the form of the schema.
     """
-    try:
-        fields = json.loads(reply)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    turns = fields.get("turns") if isinstance(fields, dict) else None
+    fields = json_object(reply)
+    turns = fields.get("turns")
     if not isinstance(turns, list) or not MIN_TURNS <= len(turns) <= MAX_TURNS:
         raise ValueError(f"JSON without a list 'turns' of {MIN_TURNS} to {MAX_TURNS}")
     found = []

@@ -173,10 +173,5 @@ def agrees(replies: Sequence[str], candidate: Candidate) -> bool:
     return True
 
 
-def _not_needed(candidate: Candidate) -> bool:
-    """A statement that the check does not bear out stays grounded."""
-    return False
-
-
-CHECK: Final = Check(3, CHECK_PROMPT, 24, ask=ask_name, agrees=agrees, needed=_not_needed, by_other=True)
+CHECK: Final = Check(3, CHECK_PROMPT, 24, ask=ask_name, agrees=agrees, by_other=True)
 KNOWLEDGE: Final = Task("knowledge", PROMPT, max_tokens=96, plan=plan, parse=parse, accept=accept, checks=(CHECK,))

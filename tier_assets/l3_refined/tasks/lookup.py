@@ -8,7 +8,6 @@ where they do not, only a question for the one time that the sentence names is k
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from tier_assets.l3_refined.task import (
     Passage,
     Reason,
     Task,
+    json_object,
     judged,
     read_prompt,
 )
@@ -81,11 +81,8 @@ def parse(reply: str, passage: Passage, ask: Ask) -> list[Candidate]:
     Raises:
         ValueError: no JSON object with a string `question`.
     """
-    try:
-        fields = json.loads(reply)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(fields, dict) or not isinstance(fields.get("question"), str):
+    fields = json_object(reply)
+    if not isinstance(fields.get("question"), str):
         raise ValueError("JSON without a string 'question'")
     question = " ".join(fields["question"].split())
     sentence = dict(ask.fill)["sentence"]
